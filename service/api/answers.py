@@ -1,0 +1,22 @@
+"""Answers: a pydantic payload as JSON, with status and headers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flask import Response
+from pydantic import BaseModel
+
+
+def answer(payload: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    response = Response(payload.model_dump_json(), status, mimetype="application/json")
+    response.headers.update(dict(headers or {}))
+    return response
+
+
+def created_or_ok(payload: BaseModel, created: bool) -> Response:
+    return answer(payload, 201 if created else 200)
+
+
+def no_content() -> Response:
+    return Response(status=204)

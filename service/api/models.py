@@ -1,0 +1,54 @@
+"""Routes of registered models and versions."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from urllib.parse import quote
+
+from flask import Response
+from flask_openapi3 import APIBlueprint, Tag
+
+from service.api import payloads as p
+from service.api.answers import answer
+from service.api.auth import authenticated, principal
+from service.domain.model import ModelVersion
+from service.usecases.read_models import get_model, get_version, list_models
+from service.usecases.register_version import register_version
+from service.wiring import Parts
+
+MODELS = Tag(name="models", description="Registered models and their versions, which never change")
+
+
+def add_models(api: APIBlueprint, parts: Parts) -> None:
+    @api.get("/models", tags=[MODELS], responses={200: p.ModelsOut})
+    @authenticated()
+    def list_models_() -> Response:
+        """The models that the token may see."""
+        found = list_models(parts.store, principal())
+        return answer(p.ModelsOut(models=[p.ModelOut.model_validate(model) for model in found]))
+
+    @api.get("/models/<model>", tags=[MODELS], responses={200: p.ModelOut})
+    @authenticated()
+    def get_model_(path: p.ModelPath) -> Response:
+        """One model with the numbers of its versions."""
+        return answer(p.ModelOut.model_validate(get_model(parts.store, principal(), path.model)))
+
+    @api.get("/models/<model>/versions/<version>", tags=[MODELS], responses={200: p.VersionOut})
+    @authenticated()
+    def get_version_(path: p.VersionPath) -> Response:
+        """One version with its digest and full lineage."""
+        return answer(p.VersionOut(**version_fields(get_version(parts.store, principal(), path.model, path.version))))
+
+    @api.post("/models/<model>/versions", tags=[MODELS], responses={201: p.VersionOut})
+    @authenticated()
+    def create_version(path: p.ModelPath, body: p.VersionIn) -> Response:
+        """Register a folder of a run's artifacts as the model's next version; its bytes are copied and frozen."""
+        version = register_version(
+            parts.store, parts.objects, principal(), path.model, body.run_id, body.artifact_path
+        )
+        place = f"/v1/models/{quote(version.model, safe='')}/versions/{version.version}"
+        return answer(p.VersionOut(**version_fields(version)), 201, {"Location": place})
+
+
+def version_fields(version: ModelVersion) -> dict[str, object]:
+    return {**vars(version), "lineage": asdict(version.lineage)}

@@ -1,0 +1,303 @@
+"""What requests and answers look like: the source of the OpenAPI document."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from flask_openapi3.models import RawModel  # type: ignore[attr-defined]
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.domain.names import SLUG_PATTERN, STAGE_PATTERN
+
+Text = Field(default="", max_length=5000, pattern=r"^[^\x00]*$")
+
+
+class In(BaseModel):
+    """A request body: unknown fields are refused, since they are most likely misspelt."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Out(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class Problem(Out):
+    """RFC 9457. Further members say where: file, field, member, header, kind, name."""
+
+    model_config = ConfigDict(extra="allow")
+    type: str
+    title: str
+    status: int
+    detail: str
+
+
+# paths
+
+
+class WorkspacePath(BaseModel):
+    workspace: str = Field(description="name of a workspace", max_length=63)
+
+
+class EnvironmentPath(BaseModel):
+    environment: str = Field(description="name of an environment", max_length=63)
+
+
+class ModelPath(BaseModel):
+    model: str = Field(description="name of a registered model", max_length=256)
+
+
+class VersionPath(ModelPath):
+    version: int = Field(description="number of a version", ge=1, le=2**31 - 1)
+
+
+class StagePath(EnvironmentPath, ModelPath):
+    stage: str = Field(description="name of a stage of the environment", max_length=63)
+
+
+class ImportPath(BaseModel):
+    import_id: str = Field(description="id of an import", max_length=64)
+
+
+class TokenPath(BaseModel):
+    token_id: str = Field(description="id of a token", max_length=64)
+
+
+# workspaces and environments
+
+
+class WorkspaceIn(In):
+    kind: Literal["databricks", "azureml", "fabric", "mlflow"]
+    url: str = Field(default="", max_length=2000, pattern=r"^[^\x00]*$")
+    description: str = Text
+
+
+class WorkspaceOut(Out):
+    name: str = Field(pattern=SLUG_PATTERN)
+    kind: str
+    url: str
+    description: str
+    created_at: datetime
+
+
+class WorkspacesOut(Out):
+    workspaces: list[WorkspaceOut]
+
+
+class EnvironmentIn(In):
+    stages: list[str] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=50,
+        description=f"in order, each {STAGE_PATTERN}; default: Staging, Production, Archived",
+    )
+    description: str = Text
+
+
+class EnvironmentOut(Out):
+    name: str = Field(pattern=SLUG_PATTERN)
+    stages: list[str]
+    description: str
+    created_at: datetime
+
+
+class EnvironmentsOut(Out):
+    environments: list[EnvironmentOut]
+
+
+# tokens
+
+
+class TokenIn(In):
+    name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")
+    scopes: list[str] = Field(
+        min_length=1,
+        max_length=100,
+        description="admin, import:<workspace>, read:<environment>, promote:<environment>; * stands for each",
+    )
+    expires_in_days: int | None = Field(default=None, ge=1, le=3650)
+
+
+class TokenOut(Out):
+    id: str
+    name: str
+    scopes: list[str]
+    created_by: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class NewTokenOut(TokenOut):
+    token: str = Field(description="the secret: shown this once, kept only as a hash")
+
+
+class TokensOut(Out):
+    tokens: list[TokenOut]
+
+
+# imports
+
+
+class ArchiveBody(RawModel):  # type: ignore[misc]
+    """The export folder as tar.gz, tar, tar.zst or zip."""
+
+    mimetypes = ["application/gzip", "application/x-tar", "application/zstd", "application/zip", "application/octet-stream"]
+
+
+class ImportQuery(BaseModel):
+    experiment_name: str = Field(default="", description="central name instead of <workspace>/<name>")
+    model_name: str = Field(default="", description="central name of the registered model")
+    register_: str = Field(default="", alias="register", description="register this artifact path of each run; needs model_name")
+    environment: str = Field(default="", description="apply the source's stages to this environment")
+
+
+class ImportListQuery(BaseModel):
+    limit: int = Field(default=50, ge=1, le=500)
+    before: str | None = Field(default=None, description="id of the last import of the page before")
+
+
+class ImportOut(Out):
+    id: str
+    workspace: str
+    state: Literal["received", "running", "done", "failed", "refused", "cancelled"]
+    options: dict[str, str]
+    archive_digest: str
+    archive_size: int
+    created_by: str
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    attempts: int
+    progress: dict[str, int]
+    report: dict[str, Any] | None = Field(description="once done: what was found, created, updated, skipped, failed")
+    problem: dict[str, Any] | None = Field(description="once refused or failed: the problem document")
+
+
+class ImportsOut(Out):
+    imports: list[ImportOut]
+
+
+# models
+
+
+class VersionIn(In):
+    run_id: str = Field(min_length=1, max_length=64, pattern=r"^[^\x00]*$")
+    artifact_path: str = Field(default="", max_length=900, pattern=r"^[^\x00]*$")
+
+
+class LineageOut(Out):
+    """Times are milliseconds since 1970 (UTC)."""
+
+    workspace: str
+    original_run_id: str
+    run_id: str
+    artifact_path: str
+    experiment: str
+    experiment_id: str
+    user: str
+    run_start_time: int | None
+    run_end_time: int | None
+    original_model: str
+    original_version: str
+    original_stage: str
+    original_source: str
+    notebook: str
+    git_commit: str
+    git_url: str
+    tool_version: str
+    mlflow_version: str
+    tracking_uri: str
+    exported_at: int | None
+    import_id: str
+    archive_digest: str
+    source: dict[str, Any]
+
+
+class VersionOut(Out):
+    model: str
+    version: int
+    digest: str = Field(description="sha256:<hex> of the manifest (path, sha256, size of each file)")
+    size: int = Field(description="bytes of all files")
+    run_id: str
+    description: str
+    created_by: str
+    created_at: datetime
+    flavors: dict[str, Any]
+    signature: dict[str, Any] | None
+    lineage: LineageOut
+
+
+class ModelOut(Out):
+    name: str
+    workspace: str = Field(description="the workspace whose imports may add versions; empty: this registry's own")
+    description: str
+    tags: dict[str, str]
+    aliases: dict[str, int]
+    created_at: datetime
+    versions: list[int]
+
+
+class ModelsOut(Out):
+    models: list[ModelOut]
+
+
+# stages
+
+
+class StageIn(In):
+    version: int = Field(ge=1, le=2**31 - 1)
+    comment: str = Text
+
+
+class StageOut(VersionOut):
+    """The hand-out: the version a stage of an environment holds now."""
+
+    environment: str
+    stage: str
+    revision: int
+    assigned_by: str
+    assigned_at: datetime
+    comment: str
+
+
+class AssignmentOut(Out):
+    model: str
+    stage: str
+    version: int
+    digest: str
+    revision: int
+    assigned_by: str
+    assigned_at: datetime
+    comment: str
+
+
+class AssignmentsOut(Out):
+    environment: str
+    stages: list[str]
+    assignments: list[AssignmentOut]
+
+
+class FileOut(Out):
+    path: str
+    size: int
+    sha256: str
+    url: str = Field(description="GET it without a token until it expires")
+
+
+class FilesOut(Out):
+    model: str
+    version: int
+    digest: str
+    expires_in: int = Field(description="seconds the URLs are good for")
+    files: list[FileOut]
+
+
+class Health(Out):
+    status: str
+
+
+class VersionInfo(Out):
+    version: str
+    mlflow: str

@@ -1,0 +1,60 @@
+"""The composition root: settings in, a WSGI application out."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from flask_openapi3 import APIBlueprint, Info, OpenAPI
+
+from service.api import auth, problems
+from service.api.imports import add_imports
+from service.api.models import add_models
+from service.api.payloads import Problem
+from service.api.places import add_environments, add_workspaces
+from service.api.stages import add_stages
+from service.api.status import add_status
+from service.api.tokens import add_tokens
+from service.settings import Settings
+from service.wiring import Parts, make_parts
+
+SECURITY = {"bearer": {"type": "http", "scheme": "bearer"}, "basic": {"type": "http", "scheme": "basic"}}
+PROBLEMS = {str(status): Problem for status in (400, 401, 403, 404, 422, 503)}
+
+
+def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
+    """The API. Connects to nothing before the first request.
+
+    Args:
+        parts: stores to use instead of those the settings name.
+    """
+    parts = parts or make_parts(settings)
+    app = OpenAPI(
+        "service",
+        info=Info(title="Model registry", version=version("model-registry")),
+        security_schemes=SECURITY,  # type: ignore[arg-type]  # plain dicts are what the library's docs pass
+        servers=None,
+        doc_prefix="/docs",
+        doc_url="/openapi.json",
+        validation_error_callback=problems.from_validation,
+        validation_error_model=Problem,
+        static_folder=None,
+    )
+    problems.install(app)
+    auth.install(app, parts)
+    v1 = APIBlueprint(
+        "v1", __name__, url_prefix="/v1", abp_security=[{"bearer": []}, {"basic": []}], abp_responses=PROBLEMS
+    )
+    add_workspaces(v1, parts)
+    add_environments(v1, parts)
+    add_tokens(v1, parts)
+    add_imports(v1, parts, settings.import_max_bytes)
+    add_models(v1, parts)
+    add_stages(v1, parts, settings.presign_seconds)
+    app.register_api(v1)
+    status = APIBlueprint("status", __name__)
+    add_status(status, parts)
+    app.register_api(status)
+    for endpoint, view in list(app.view_functions.items()):
+        if endpoint.startswith(("openapi", "swagger")):
+            app.view_functions[endpoint] = auth.opened(view)
+    return app

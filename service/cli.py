@@ -1,0 +1,157 @@
+"""`model-registry`: run the service, its worker and its migrations; manage tokens."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+# Each command imports what it needs: `up` supervises for months and stays small, the others start fast.
+
+DEFAULT_DATA = Path("registry-data")
+DEFAULT_PORT = 5080
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="model-registry")
+def main() -> None:
+    """The model registry between environments."""
+
+
+@main.command()
+@click.option("--data", type=click.Path(path_type=Path), default=DEFAULT_DATA, show_default=True)
+@click.option("--port", type=click.IntRange(1, 65535), default=DEFAULT_PORT, show_default=True)
+@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True)
+def up(data: Path, port: int, workers: int) -> None:
+    """Run everything on this machine: Postgres, an S3 store, the service and its worker."""
+    from service.embedded.supervisor import up as supervise
+
+    sys.exit(supervise(data, port, workers=workers, console=click.echo))
+
+
+@main.command()
+@click.option("--bind", default="127.0.0.1:8000", show_default=True, help="host:port to listen on")
+@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True)
+def serve(bind: str, workers: int) -> None:
+    """Serve the API and the hosted MLflow registry with gunicorn."""
+    _checked_environ(os.environ)
+    command = ["-m", "gunicorn", "-c", "python:service.gunicorn_config"]
+    command += ["--bind", bind, "--workers", str(workers), "service.wsgi:app"]
+    os.execv(sys.executable, [sys.executable, *command])
+
+
+@main.command()
+@click.option("--concurrency", type=click.IntRange(1, 16), default=2, show_default=True, help="imports at once")
+def worker(concurrency: int) -> None:
+    """Run received imports."""
+    from service.settings import Settings
+    from service.worker import run_worker
+
+    _checked_environ(os.environ)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    run_worker(Settings.from_env(os.environ), concurrency)
+
+
+@main.command()
+@click.option("--if-needed", is_flag=True, help="only look, when both schemas are at head already")
+def migrate(if_needed: bool) -> None:
+    """Bring the schemas of MLflow and of the registry to head, and create the bucket; safe to run twice."""
+    from service.settings import Settings
+    from service.stores.migrate import at_head
+    from service.stores.migrate import migrate as run
+    from service.stores.objects import S3Objects
+    from service.stores.postgres import make_engine
+
+    _checked_environ(os.environ)
+    settings = Settings.from_env(os.environ)
+    engine = make_engine(settings.database_url, pool=2)
+    if not (if_needed and at_head(engine)):
+        run(engine, click.echo)
+    S3Objects(settings.s3).make_bucket()
+    click.echo("ready")
+
+
+@main.group()
+@click.option("--data", type=click.Path(path_type=Path), help="the data directory of `model-registry up`")
+@click.pass_context
+def token(context: click.Context, data: Path | None) -> None:
+    """Create, list and revoke tokens, straight in the database."""
+    environ: Mapping[str, str] = os.environ
+    if data is not None:
+        from service.embedded.connection import load_environ
+
+        environ = load_environ(data)
+    context.obj = _checked_environ(environ)
+
+
+@token.command("create")
+@click.option("--name", required=True)
+@click.option("--scope", "scopes", multiple=True, required=True, help="may be given several times")
+@click.option("--days", type=int, help="days until it expires")
+@click.option("--plain", is_flag=True, help="print only the token")
+@click.pass_obj
+def create(environ: Mapping[str, str], name: str, scopes: tuple[str, ...], days: int | None, plain: bool) -> None:
+    """Create a token and print it, once."""
+    from service.domain.errors import RegistryError
+    from service.domain.identity import OPERATOR
+    from service.settings import Settings
+    from service.usecases.manage_tokens import create_token
+    from service.wiring import make_parts
+
+    parts = make_parts(Settings.from_env(environ))
+    try:
+        made, secret = create_token(parts.store, parts.clock, OPERATOR, name, scopes, days)
+    except RegistryError as error:
+        raise click.ClickException(error.detail) from error
+    if not plain:
+        click.echo(f"Token {made.name!r} ({made.id}), shown only now:", err=True)
+    click.echo(secret)
+
+
+@token.command("list")
+@click.pass_obj
+def list_(environ: Mapping[str, str]) -> None:
+    """List tokens, without their secrets."""
+    from service.settings import Settings
+    from service.wiring import make_parts
+
+    with make_parts(Settings.from_env(environ)).store.transaction() as tx:
+        for item in tx.tokens.list():
+            state = "revoked" if item.revoked_at else f"expires {item.expires_at or 'never'}"
+            click.echo(f"{item.id}  {item.name}  {' '.join(map(str, item.scopes))}  {state}")
+
+
+@token.command("revoke")
+@click.argument("token_id")
+@click.pass_obj
+def revoke(environ: Mapping[str, str], token_id: str) -> None:
+    """Revoke a token by its id."""
+    from service.domain.errors import RegistryError
+    from service.settings import Settings
+    from service.wiring import make_parts
+
+    parts = make_parts(Settings.from_env(environ))
+    try:
+        with parts.store.transaction() as tx:
+            click.echo(f"revoked {tx.tokens.revoke(token_id, parts.clock()).name!r}")
+    except RegistryError as error:
+        raise click.ClickException(error.detail) from error
+
+
+def _checked_environ(environ: Mapping[str, str]) -> Mapping[str, str]:
+    """The same environment. Exits with every problem named when the settings cannot be read from it."""
+    from service.settings import Settings, SettingsError
+
+    try:
+        Settings.from_env(environ)
+    except SettingsError as error:
+        raise click.ClickException("the settings are not complete:\n  " + "\n  ".join(error.problems)) from error
+    return environ
+
+
+if __name__ == "__main__":
+    main()

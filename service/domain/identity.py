@@ -1,0 +1,98 @@
+"""Who asks, and what they may do."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from service.domain.errors import InvalidInput, NotAllowed
+
+TOKEN_PREFIX = "mreg_"
+_SCOPE = re.compile(r"(admin)|(import|read|promote):(\*|[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?)")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """One permission. `subject` is a workspace for `import`, an environment for `read` and `promote`.
+
+    `admin` has no subject and includes every other scope; the subject `*` means each of its kind.
+    """
+
+    action: str
+    subject: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Scope:
+        """Raises InvalidInput unless `admin`, `import:<workspace>`, `read:<environment>`, `promote:<environment>`."""
+        match = _SCOPE.fullmatch(text)
+        if not match:
+            raise InvalidInput(
+                f"{text[:80]!r} is not a scope: use admin, import:<workspace>, read:<environment> "
+                "or promote:<environment>.",
+                field="scopes",
+            )
+        return cls(match[1] or match[2], match[3] or "")
+
+    def __str__(self) -> str:
+        return f"{self.action}:{self.subject}" if self.subject else self.action
+
+    def includes(self, other: Scope) -> bool:
+        if self.action == "admin":
+            return True
+        return self.action == other.action and self.subject in ("*", other.subject)
+
+
+ADMIN = Scope("admin")
+
+
+@dataclass(frozen=True)
+class Principal:
+    """An authenticated caller: the token's id and name, and what it may do."""
+
+    token_id: str
+    name: str
+    scopes: tuple[Scope, ...]
+
+    def may(self, scope: Scope) -> bool:
+        return any(own.includes(scope) for own in self.scopes)
+
+    def subjects(self, action: str) -> frozenset[str]:
+        """The workspaces or environments named by this principal's scopes of `action`."""
+        return frozenset(scope.subject for scope in self.scopes if scope.action == action)
+
+    def require(self, *any_of: Scope) -> None:
+        """Raises NotAllowed unless one of the scopes is held."""
+        if not any(self.may(scope) for scope in any_of):
+            needed = " or ".join(str(scope) for scope in any_of)
+            raise NotAllowed(f"The token {self.name!r} does not hold the scope {needed}.", needed=needed)
+
+
+OPERATOR = Principal("", "operator", (ADMIN,))
+"""Someone with a shell on the service's own settings."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token as stored: the secret itself is shown once at creation and kept only as SHA-256."""
+
+    id: str
+    name: str
+    scopes: tuple[Scope, ...]
+    created_by: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+    def usable(self, now: datetime) -> bool:
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+    @property
+    def principal(self) -> Principal:
+        return Principal(self.id, self.name, self.scopes)
+
+
+def secret_hash(secret: str) -> bytes:
+    """SHA-256 of a token's secret; 256 random bits need no salt and no slow hash."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,74 @@
+"""An import: one archive of one workspace, taken in exactly once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class ImportState(StrEnum):
+    RECEIVED = "received"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    REFUSED = "refused"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        return self not in (ImportState.RECEIVED, ImportState.RUNNING)
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """What the caller asked for beside the archive; empty means: as the export says.
+
+    Args:
+        experiment_name: the central name of the experiment instead of `<workspace>/<name>`.
+        model_name: the central name of the registered model instead of the exported one.
+        register: register the model at this artifact path of each run that holds it.
+        environment: apply the source's stages to this environment.
+    """
+
+    experiment_name: str = ""
+    model_name: str = ""
+    register: str = ""
+    environment: str = ""
+
+    def key(self, workspace: str, archive_digest: str) -> str:
+        """Equal for equal requests: the same archive with the same options is the same import."""
+        text = json.dumps([workspace, archive_digest, asdict(self)], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Import:
+    """`report` is set once done, `problem` (a problem document) once refused or failed.
+
+    `progress` counts rows and bytes already taken in; sizes are bytes.
+    """
+
+    id: str
+    workspace: str
+    key: str
+    state: ImportState
+    options: ImportOptions
+    archive_digest: str
+    archive_size: int
+    created_by: str
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    attempts: int = 0
+    progress: Mapping[str, int] = field(default_factory=dict)
+    report: Mapping[str, Any] | None = None
+    problem: Mapping[str, Any] | None = None
+
+    @property
+    def archive_key(self) -> str:
+        return f"imports/{self.id}/archive"

@@ -1,0 +1,53 @@
+"""Where bytes live in the bucket, and by which URI MLflow's clients ask for them.
+
+    imports/<id>/archive                        an archive, until its import is final
+    mlflow/<path>                               what MLflow clients see as `mlflow-artifacts:/<path>`
+    mlflow/workspaces/<w>/<run>/artifacts/…     artifacts of imported runs (and of runs logged beside them)
+    mlflow/workspaces/<w>/models/<m>/artifacts/…  artifacts of imported logged models
+    models/sha256/<hex>/…                       bytes of registered versions, written by the registry alone
+    models/pending/<id>/…                       copies on their way there
+"""
+
+from __future__ import annotations
+
+PROXIED = "mlflow/"
+REGISTERED = "registered/"
+"""`mlflow-artifacts:/registered/<hex>/…` reads `models/sha256/<hex>/…`."""
+
+
+def experiment_location(workspace: str) -> str:
+    """The artifact location of imported experiments; MLflow adds `/<run id>/artifacts` for runs logged here."""
+    return f"mlflow-artifacts:/workspaces/{workspace}"
+
+
+def run_path(workspace: str, run_id: str) -> str:
+    return f"workspaces/{workspace}/{run_id}/artifacts"
+
+
+def logged_model_path(workspace: str, model_id: str) -> str:
+    return f"workspaces/{workspace}/models/{model_id}/artifacts"
+
+
+def artifact_uri(path: str) -> str:
+    return f"mlflow-artifacts:/{path}"
+
+
+def artifact_prefix(uri: str) -> str | None:
+    """The bucket's prefix behind a `mlflow-artifacts:/…` URI (no slash at its end); None for any other URI."""
+    scheme, separator, path = uri.partition(":/")
+    if scheme != "mlflow-artifacts" or not separator:
+        return None
+    return PROXIED + path.strip("/")
+
+
+def version_prefix(digest: str) -> str:
+    """The folder of a version's bytes: `models/sha256/<hex>/`."""
+    return f"models/{digest.replace(':', '/')}/"
+
+
+def version_uri(digest: str) -> str:
+    return f"mlflow-artifacts:/{REGISTERED}{digest.removeprefix('sha256:')}"
+
+
+def pending_prefix(identifier: str) -> str:
+    return f"models/pending/{identifier}/"

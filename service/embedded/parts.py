@@ -1,0 +1,88 @@
+"""What the supervisor expects of every part it runs, and the small questions all parts ask."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import Protocol
+
+LOOPBACK = "127.0.0.1"
+READY_SECONDS = 120.0
+
+
+class PartFailed(Exception):
+    """A part cannot start or has ended. `log` holds the last lines it wrote."""
+
+    def __init__(self, message: str, log: str = "") -> None:
+        super().__init__(message)
+        self.log = log
+
+
+class Part(Protocol):
+    """One supervised program.
+
+    `prepare` may be slow and may run in any thread. `launch` must run in a thread that lives as long as
+    the part shall: Linux ties the part's life to that thread. `ready` does not wait; it raises
+    PartFailed when the part has ended.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def prepare(self) -> None: ...
+
+    def launch(self) -> None: ...
+
+    def ready(self) -> bool: ...
+
+    def exit_code(self) -> int | None: ...
+
+    def check(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+def await_ready(part: Part, seconds: float = READY_SECONDS) -> None:
+    """Wait until a launched part is ready.
+
+    Raises:
+        PartFailed: it ended, or was not ready in time.
+    """
+    deadline = time.monotonic() + seconds
+    while not part.ready():
+        if time.monotonic() > deadline:
+            raise PartFailed(f"{part.name} was not ready after {seconds:.0f} s")
+        time.sleep(0.02)
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def port_is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+        return True
+
+
+def http_status(port: int, path: str) -> int | None:
+    """The status of `GET http://127.0.0.1:port/path`, None while nobody answers properly.
+
+    Spoken by hand because `http.client` would load TLS and e-mail code into a process that stays for months.
+    """
+    request = f"GET {path} HTTP/1.1\r\nHost: {LOOPBACK}:{port}\r\nConnection: close\r\n\r\n"
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=1.0) as connection:
+            connection.sendall(request.encode())
+            words = connection.makefile("rb").readline(1024).split()
+    except OSError:
+        return None
+    return int(words[1]) if len(words) > 1 and words[1].isdigit() else None

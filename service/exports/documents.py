@@ -1,0 +1,242 @@
+"""The export tool's JSON files, of every tool version, as records.
+
+The dialects differ in what is absent and in which of two shapes a field has; each reader takes both, so that
+no flag is needed. Source: the files that the tool's versions 1.2.0, 2024-07 and 2026-01 wrote.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from service.exports.fields import Fields
+from service.exports.records import (
+    DatasetRecord,
+    ExperimentRecord,
+    LoggedModelMetric,
+    LoggedModelRecord,
+    MetricPoint,
+    RegisteredModelRecord,
+    RunRecord,
+    ToolRecord,
+    VersionRecord,
+)
+
+RUN_ID = re.compile(r"[0-9a-zA-Z_-]{1,32}")
+MODEL_ID = re.compile(r"m-[0-9a-zA-Z_-]{1,34}")
+STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
+_KNOWN_RUN_FIELDS = {"info", "params", "metrics", "tags", "inputs", "outputs", "traces"}
+
+
+def read_tool(document: dict[str, Any], file: str) -> ToolRecord:
+    system = Fields(document, file).optional("system")
+    return ToolRecord(
+        package_version=system.text("package_version"),
+        mlflow_version=system.text("mlflow_version"),
+        tracking_uri=system.text("mlflow_tracking_uri"),
+        user=system.text("user"),
+        exported_at=None if system.integer("export_time") is None else (system.integer("export_time") or 0) * 1000,
+    )
+
+
+def read_experiment(document: dict[str, Any], file: str, folder: str) -> ExperimentRecord:
+    """Raises ExportRefused naming the field."""
+    whole = Fields(document, file)
+    mlflow = whole.object("mlflow")
+    experiment = mlflow.object("experiment")
+    return ExperimentRecord(
+        experiment_id=experiment.required("experiment_id"),
+        name=experiment.required("name", 256),
+        lifecycle_stage=_lifecycle(experiment),
+        creation_time=experiment.integer("creation_time"),
+        last_update_time=experiment.integer("last_update_time"),
+        tags=experiment.mapping("tags", 250, 5000),
+        run_ids=tuple(mlflow.texts("runs")),
+        failed_runs=tuple(_names(whole.optional("info").data.get("failed_runs"))),
+        folder=folder,
+        tool=read_tool(document, file),
+    )
+
+
+def read_run(document: dict[str, Any], file: str, folder: str) -> RunRecord:
+    """Raises ExportRefused naming the field."""
+    run = Fields(document, file).object("mlflow")
+    info = run.object("info")
+    run_id = info.text("run_id") or info.required("run_uuid")
+    if not RUN_ID.fullmatch(run_id):
+        raise info.refuse("run_id", "1 to 32 letters, digits, '-' or '_'")
+    status = info.text("status", "FINISHED")
+    if status not in STATUSES:
+        raise info.refuse("status", "one of " + ", ".join(STATUSES))
+    tags = run.mapping("tags", 250, 8000)
+    return RunRecord(
+        run_id=run_id,
+        experiment_id=info.text("experiment_id"),
+        name=info.text("run_name", limit=250) or tags.get("mlflow.runName", ""),
+        user=info.text("user_id", limit=256) or tags.get("mlflow.user", ""),
+        status=status,
+        start_time=info.integer("start_time"),
+        end_time=info.integer("end_time"),
+        lifecycle_stage=_lifecycle(info),
+        artifact_uri=info.text("artifact_uri"),
+        params=run.mapping("params", 250, 8000),
+        tags=tags,
+        metrics=_metrics(run.optional("metrics")),
+        datasets=_datasets(run),
+        model_inputs=tuple(row.required("model_id") for row in _inputs(run).objects("model_inputs")),
+        model_outputs=tuple(
+            (row.required("model_id"), row.integer("step") or 0)
+            for row in run.optional("outputs").objects("model_outputs")
+        ),
+        traces=tuple(run.texts("traces")),
+        unknown={key: value for key, value in run.data.items() if key not in _KNOWN_RUN_FIELDS},
+        folder=folder,
+        tool=read_tool(document, file),
+    )
+
+
+def _metrics(metrics: Fields) -> list[MetricPoint]:
+    points: list[MetricPoint] = []
+    for key, history in metrics.data.items():
+        metrics.storable(key, key[:80], 250)
+        if not isinstance(history, list):
+            raise metrics.refuse(key, "a list of points")
+        for point in history:
+            # The usual point needs no checks; whatever is not one goes through the readers that name the field.
+            if (
+                type(point) is dict
+                and type(point.get("value")) is float
+                and type(point.get("timestamp")) is int
+                and type(point.get("step")) is int
+                and abs(point["timestamp"]) <= 2**63 - 1
+                and abs(point["step"]) <= 2**63 - 1
+            ):
+                points.append(MetricPoint(key, point["value"], point["timestamp"], point["step"]))
+            else:
+                points.append(_odd_point(metrics, key, point))
+    return points
+
+
+def _odd_point(metrics: Fields, key: str, point: Any) -> MetricPoint:
+    if not isinstance(point, dict):
+        raise metrics.refuse(key, "a list of points")
+    fields = Fields(point, metrics.file, f"{metrics.path}.{key}")
+    return MetricPoint(key, fields.number("value"), fields.integer("timestamp") or 0, fields.integer("step") or 0)
+
+
+def _inputs(run: Fields) -> Fields:
+    """Dialect C has an object under `inputs`, dialect B a list of dataset inputs."""
+    inputs = run.data.get("inputs")
+    if isinstance(inputs, list):
+        return Fields({"dataset_inputs": inputs}, run.file, run.path + ".inputs")
+    return run.optional("inputs")
+
+
+def _datasets(run: Fields) -> tuple[DatasetRecord, ...]:
+    found = []
+    for row in _inputs(run).objects("dataset_inputs"):
+        dataset = row.object("dataset")
+        found.append(
+            DatasetRecord(
+                name=dataset.required("name", 500),
+                digest=dataset.required("digest", 36),
+                source_type=dataset.text("source_type", limit=36),
+                source=dataset.text("source"),
+                schema=dataset.maybe("schema"),
+                profile=dataset.maybe("profile"),
+                tags=row.mapping("tags", 255, 500),
+            )
+        )
+    return tuple(found)
+
+
+def read_logged_model(document: dict[str, Any], file: str, folder: str) -> LoggedModelRecord:
+    """Raises ExportRefused naming the field."""
+    model = Fields(document, file).object("mlflow")
+    model_id = model.required("model_id")
+    if not MODEL_ID.fullmatch(model_id):
+        raise model.refuse("model_id", "'m-' and 1 to 34 letters, digits, '-' or '_'")
+    return LoggedModelRecord(
+        model_id=model_id,
+        experiment_id=model.text("experiment_id"),
+        name=model.text("name", "model", limit=500),
+        source_run_id=model.text("source_run_id"),
+        status=model.text("status", "READY"),
+        status_message=model.text("status_message", limit=1000),
+        model_type=model.text("model_type", limit=500),
+        creation_time=model.integer("creation_time") or model.integer("creation_timestamp"),
+        last_updated_time=model.integer("last_updated_timestamp"),
+        tags=model.mapping("tags", 255),
+        params=model.mapping("params", 255),
+        metrics=tuple(
+            LoggedModelMetric(
+                key=row.required("key", 500),
+                value=row.number("value"),
+                timestamp=row.integer("timestamp") or 0,
+                step=row.integer("step") or 0,
+                run_id=row.text("run_id"),
+                dataset_name=row.maybe("dataset_name"),
+                dataset_digest=row.maybe("dataset_digest"),
+            )
+            for row in model.objects("metrics")
+        ),
+        folder=folder,
+        tool=read_tool(document, file),
+    )
+
+
+def read_registered_model(document: dict[str, Any], file: str, folder: str) -> RegisteredModelRecord:
+    """Raises ExportRefused naming the field."""
+    whole = Fields(document, file)
+    model = whole.object("mlflow").object("registered_model")
+    # The tool sorts versions as texts (1, 10, 2): number them before anything else looks at their order.
+    versions = sorted((_version(row) for row in model.objects("versions")), key=lambda version: version.version)
+    return RegisteredModelRecord(
+        name=model.required("name", 256),
+        description=model.text("description", limit=5000),
+        tags=model.mapping("tags", 250, 5000),
+        aliases={row.required("alias", 256): row.integer("version") or 0 for row in model.objects("aliases")},
+        creation_time=model.integer("creation_timestamp"),
+        last_updated_time=model.integer("last_updated_timestamp"),
+        versions=tuple(versions),
+        failed_versions=tuple(_names(whole.optional("info").data.get("failed_versions"))),
+        folder=folder,
+        tool=read_tool(document, file),
+    )
+
+
+def _version(row: Fields) -> VersionRecord:
+    number = row.integer("version")
+    if number is None or not 0 < number < 2**31:
+        raise row.refuse("version", "a version number")
+    return VersionRecord(
+        version=number,
+        run_id=row.text("run_id"),
+        source=row.text("source"),
+        stage=row.text("current_stage", "None"),
+        status=row.text("status", "READY"),
+        description=row.text("description", limit=5000),
+        user=row.text("user_id", limit=256),
+        run_link=row.text("run_link", limit=500),
+        model_id=row.text("model_id"),
+        tags=row.mapping("tags"),
+        creation_time=row.integer("creation_timestamp"),
+        last_updated_time=row.integer("last_updated_timestamp"),
+        run_artifact_uri=row.text("_run_artifact_uri"),
+        experiment_name=row.text("_experiment_name"),
+    )
+
+
+def _lifecycle(fields: Fields) -> str:
+    stage = fields.text("lifecycle_stage", "active")
+    if stage not in ("active", "deleted"):
+        raise fields.refuse("lifecycle_stage", "active or deleted")
+    return stage
+
+
+def _names(listed: Any) -> Iterable[str]:
+    """What failed, in the tool's mixed shapes: ids, or objects of many kinds."""
+    for item in listed if isinstance(listed, list) else ():
+        yield item if isinstance(item, str) else json.dumps(item, sort_keys=True, default=str)[:500]

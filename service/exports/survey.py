@@ -1,0 +1,158 @@
+"""One pass over an export's members: its documents as records, its artifacts as sizes and digests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any, BinaryIO
+
+from service.domain.errors import ExportRefused
+from service.exports import documents
+from service.exports.archive_limits import Member
+from service.exports.fields import read_json
+from service.exports.mlmodel import MAX_SIZE, MLmodel, read_mlmodel
+from service.exports.records import ExperimentRecord, LoggedModelRecord, RegisteredModelRecord, RunRecord
+
+ARTIFACTS = "artifacts"
+BLOCK = 1024 * 1024
+INDEXES = ("experiments.json", "manifest.json", "models.json", "logged_models.json", "traces.json")
+"""Files that only list what other files hold."""
+
+
+@dataclass(frozen=True)
+class ArtifactFile:
+    """`path` is relative to the owner's `artifacts` folder; `member` is its path in the archive."""
+
+    path: str
+    member: str
+    size: int
+    sha256: str
+
+
+@dataclass
+class Survey:
+    """What an export holds. `artifacts` by the folder of the run or logged model that owns them.
+
+    Runs are kept without their metrics and params, which went to the pass's `on_run`.
+    """
+
+    experiments: dict[str, ExperimentRecord] = field(default_factory=dict)
+    runs: dict[str, RunRecord] = field(default_factory=dict)
+    logged_models: dict[str, LoggedModelRecord] = field(default_factory=dict)
+    models: dict[str, RegisteredModelRecord] = field(default_factory=dict)
+    artifacts: dict[str, list[ArtifactFile]] = field(default_factory=dict)
+    mlmodels: dict[str, MLmodel] = field(default_factory=dict)
+    unread: list[str] = field(default_factory=list)
+    bytes: int = 0
+
+
+def survey(
+    members: Iterable[tuple[Member, BinaryIO]],
+    on_run: Callable[[RunRecord], None],
+    on_progress: Callable[[Survey], None] = lambda _: None,
+) -> Survey:
+    """Read every member once. `on_run` is called with each run, in the archive's order, once for each run id.
+
+    Raises:
+        ArchiveRefused, TooLarge: from `members`.
+        ExportRefused: a document cannot be read, or the archive holds nothing that can be imported.
+    """
+    found = Survey()
+    for member, stream in members:
+        folder, separator, inner = _split(member.path)
+        if separator:
+            _artifact(found, member, stream, folder, inner)
+        else:
+            _document(found, member, stream, folder, on_run)
+        found.bytes += member.size
+        on_progress(found)
+    if not (found.experiments or found.runs or found.models or found.logged_models):
+        raise ExportRefused(
+            "The archive holds no experiment, run or model: send the folder that an mlflow-export-import "
+            "command wrote, with its experiment.json, run.json or model.json."
+        )
+    return found
+
+
+def _split(path: str) -> tuple[str, bool, str]:
+    """(owner's folder, whether it is an artifact, path inside `artifacts` or the document's name)."""
+    segments = path.split("/")
+    if ARTIFACTS in segments[:-1]:
+        at = segments.index(ARTIFACTS)
+        return "/".join(segments[:at]), True, "/".join(segments[at + 1 :])
+    return "/".join(segments[:-1]), False, segments[-1]
+
+
+def _artifact(found: Survey, member: Member, stream: BinaryIO, folder: str, inner: str) -> None:
+    hasher = hashlib.sha256()
+    kept: list[bytes] = []
+    is_mlmodel = inner.rpartition("/")[2] == "MLmodel" and member.size <= MAX_SIZE
+    while block := stream.read(BLOCK):
+        hasher.update(block)
+        if is_mlmodel:
+            kept.append(block)
+    found.artifacts.setdefault(folder, []).append(
+        ArtifactFile(inner, member.path, member.size, hasher.hexdigest())
+    )
+    if is_mlmodel:
+        mlmodel = read_mlmodel(b"".join(kept))
+        if mlmodel is not None:
+            found.mlmodels[member.path] = mlmodel
+
+
+def _document(
+    found: Survey, member: Member, stream: BinaryIO, folder: str, on_run: Callable[[RunRecord], None]
+) -> None:
+    name = member.path.rpartition("/")[2]
+    reader = _READERS.get(name)
+    if reader is None:
+        if name not in INDEXES:
+            found.unread.append(member.path)
+        return
+    reader(found, read_json(stream, member.size, member.path), member.path, folder, on_run)
+
+
+def _experiment(found: Survey, document: dict[str, Any], file: str, folder: str, _: object) -> None:
+    record = documents.read_experiment(document, file, folder)
+    known = found.experiments.setdefault(record.experiment_id, record)
+    if known is not record and known.name != record.name:
+        raise ExportRefused(
+            f"Two experiments have the id {record.experiment_id}: {known.name!r} and {record.name!r}.",
+            file=file,
+            field="mlflow.experiment.experiment_id",
+        )
+
+
+def _run(
+    found: Survey, document: dict[str, Any], file: str, folder: str, on_run: Callable[[RunRecord], None]
+) -> None:
+    record = documents.read_run(document, file, folder)
+    if record.run_id not in found.runs:  # bulk exports hold a second copy beside the model
+        on_run(record)
+        found.runs[record.run_id] = replace(record, metrics=(), params={})
+
+
+def _logged_model(found: Survey, document: dict[str, Any], file: str, folder: str, _: object) -> None:
+    record = documents.read_logged_model(document, file, folder)
+    found.logged_models.setdefault(record.model_id, record)
+
+
+def _model(found: Survey, document: dict[str, Any], file: str, folder: str, _: object) -> None:
+    record = documents.read_registered_model(document, file, folder)
+    if found.models.setdefault(record.name, record) is not record:
+        raise ExportRefused(f"The model {record.name!r} is in the export twice.", file=file, field="mlflow.registered_model.name")
+
+
+_READERS: dict[str, Callable[[Survey, dict[str, Any], str, str, Callable[[RunRecord], None]], None]] = {
+    "experiment.json": _experiment,
+    "run.json": _run,
+    "logged_model.json": _logged_model,
+    "model.json": _model,
+}
+
+
+def files_below(files: Iterable[ArtifactFile], path: str) -> list[ArtifactFile]:
+    """The files at or below `path`, with paths relative to it; all files for an empty path."""
+    prefix = path.strip("/") + "/" if path.strip("/") else ""
+    return [replace(file, path=file.path[len(prefix) :]) for file in files if file.path.startswith(prefix)]

@@ -1,0 +1,43 @@
+"""gunicorn's settings; `model-registry serve` passes this module.
+
+The monkey patch comes before everything else is imported, since the application is loaded once, before the
+workers are forked from it (MLflow takes seconds and 200 MB to import).
+"""
+
+from __future__ import annotations
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import gc  # noqa: E402
+import os  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+from service.green import make_psycopg2_green  # noqa: E402
+
+make_psycopg2_green()
+
+# Imports make hundreds of thousands of objects and no garbage: collecting between them costs a second.
+gc.disable()
+
+worker_class = "gevent"
+preload_app = True
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - heartbeats must not wait for a disk
+timeout = 60
+graceful_timeout = 30
+keepalive = 75
+accesslog = os.environ.get("MODEL_REGISTRY_ACCESS_LOG") or None
+errorlog = "-"
+server_header = False
+
+
+def when_ready(server: Any) -> None:
+    """Before the first fork: what is loaded now is shared by all workers for as long as nobody writes to it."""
+    gc.collect()
+    gc.freeze()
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    gc.enable()

@@ -1,0 +1,52 @@
+"""Errors in MLflow's form, `{"error_code", "message"}`, which its clients raise as MlflowException."""
+
+from __future__ import annotations
+
+import logging
+
+from flask import Flask, Response, jsonify
+from werkzeug.exceptions import HTTPException
+
+from service.api.problem_documents import status_of
+from service.domain import errors
+
+log = logging.getLogger(__name__)
+
+_CODES: dict[type[errors.RegistryError], str] = {
+    errors.NotAuthenticated: "UNAUTHENTICATED",
+    errors.NotAllowed: "PERMISSION_DENIED",
+    errors.NotFound: "RESOURCE_DOES_NOT_EXIST",
+    errors.Conflict: "RESOURCE_CONFLICT",
+    errors.Unavailable: "TEMPORARILY_UNAVAILABLE",
+    errors.RegistryError: "INTERNAL_ERROR",
+    errors.InvalidInput: "INVALID_PARAMETER_VALUE",
+}
+
+
+def install(app: Flask) -> None:
+    """Answer every error of `app` in MLflow's form."""
+
+    @app.errorhandler(errors.RegistryError)
+    def registry_error(error: errors.RegistryError) -> Response:
+        status = 400 if isinstance(error, errors.InvalidInput) else status_of(error)
+        code = next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
+        return _answer(code, error.detail, status)
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Response:
+        return _answer("ENDPOINT_NOT_FOUND" if error.code == 404 else "BAD_REQUEST", error.name, error.code or 500)
+
+    @app.errorhandler(Exception)
+    def unexpected(error: Exception) -> Response:
+        log.exception("unexpected error in the hosted registry")
+        return _answer("INTERNAL_ERROR", "The service failed; its log has the reason.", 500)
+
+
+def _answer(code: str, message: str, status: int) -> Response:
+    response = jsonify({"error_code": code, "message": message})
+    response.status_code = status
+    if status == 401:
+        response.headers["WWW-Authenticate"] = 'Basic realm="model-registry", Bearer realm="model-registry"'
+    if status == 503:
+        response.headers["Retry-After"] = "2"
+    return response

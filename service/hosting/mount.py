@@ -1,0 +1,90 @@
+"""Puts the hosted MLflow registry beside our API, behind our identity."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any, cast
+
+from flask import Flask, g, request
+
+from service.api.auth import secret_of
+from service.domain.errors import NotFound
+from service.domain.identity import ADMIN
+from service.hosting import mlflow_errors
+from service.hosting.artifact_repository import SCHEME
+from service.hosting.artifact_store import ArtifactPath
+from service.hosting.artifacts import artifact_routes
+from service.hosting.environment_view import make_environment_view
+from service.hosting.table import hosted
+from service.settings import Settings
+from service.usecases.manage_tokens import authenticate
+from service.wiring import Parts
+
+OURS = ("/v1/", "/docs/", "/healthz", "/readyz", "/version", "/docs", "/openapi.json")
+Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+def with_hosted_registry(app: Flask, settings: Settings, parts: Parts) -> Wsgi:
+    """Our API, the environments' views, and MLflow's own application for the rest of the paths."""
+    ours = cast(Wsgi, app.wsgi_app)
+    environments = cast(Wsgi, make_environment_view(parts).wsgi_app)
+    guard = cast(Wsgi, _make_guard(parts, load_mlflow(settings)).wsgi_app)
+
+    def dispatch(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path.startswith(OURS):
+            return ours(environ, start_response)
+        if path.startswith("/environments/"):
+            return environments(environ, start_response)
+        return guard(environ, start_response)
+
+    return dispatch
+
+
+def load_mlflow(settings: Settings) -> Wsgi:
+    """MLflow's Flask application on the same Postgres and S3. It reads its settings from the environment."""
+    os.environ.update(
+        {
+            "_MLFLOW_SERVER_FILE_STORE": settings.database_url,
+            "_MLFLOW_SERVER_REGISTRY_STORE": settings.database_url,
+            "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
+            "_MLFLOW_SERVER_ARTIFACT_DESTINATION": f"{SCHEME}:/",
+            "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+            # Every request here carries a token, which is what that middleware stands in for.
+            "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "true",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "DO_NOT_TRACK": "true",
+            "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": str(settings.database_pool),
+            "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": str(settings.database_pool),
+        }
+    )
+    from mlflow.server import app  # after its environment is set
+
+    return cast(Wsgi, app.wsgi_app)
+
+
+def _make_guard(parts: Parts, mlflow: Wsgi) -> Flask:
+    """Decides about each request before MLflow sees it; streams artifacts itself."""
+    app = Flask("hosted_registry", static_folder=None)
+    mlflow_errors.install(app)
+
+    @app.before_request
+    def decide() -> None:
+        g.principal = authenticate(parts.store, parts.clock(), secret_of(request.headers.get("Authorization")))
+        g.principal.require(ADMIN)
+
+    def guard(path: ArtifactPath, write: bool) -> None:
+        """Whoever came this far may read and write; registered versions refuse writes by themselves."""
+
+    for twin in ("api", "ajax-api"):
+        app.register_blueprint(artifact_routes(f"artifacts_{twin}", parts.objects, guard), url_prefix=f"/{twin}/2.0")
+
+    @app.route("/", defaults={"path": ""}, methods=["GET", "POST", "PATCH", "PUT", "DELETE"])
+    @app.route("/<path:path>", methods=["GET", "POST", "PATCH", "PUT", "DELETE"])
+    def forward(path: str) -> Any:
+        if not hosted(request.method, request.path):
+            raise NotFound("endpoint", request.path, "This registry does not host that part of MLflow.")
+        return mlflow
+
+    return app

@@ -1,0 +1,119 @@
+"""What the operator decides: one frozen record, read once from the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+PREFIX = "MODEL_REGISTRY_"
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+
+
+class SettingsError(Exception):
+    """The environment does not describe a runnable service; `problems` names every reason."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class S3Settings:
+    """Where objects live. `endpoint` and `public_endpoint` are http(s) URLs without a path."""
+
+    endpoint: str
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    bucket: str
+    region: str = "us-east-1"
+    public_endpoint: str = ""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings. Sizes are bytes, times are seconds."""
+
+    database_url: str = field(repr=False)
+    s3: S3Settings
+    public_url: str
+    import_max_bytes: int = 20 * GIB
+    presign_seconds: int = 900
+    database_pool: int = 16
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> Settings:
+        """Read `MODEL_REGISTRY_*`.
+
+        Raises:
+            SettingsError: naming every missing or unusable variable at once.
+        """
+        reader = _Reader(environ)
+        database_url = _psycopg2_url(reader, reader.text("DATABASE_URL"))
+        endpoint = reader.url("S3_ENDPOINT")
+        settings = cls(
+            database_url=database_url,
+            s3=S3Settings(
+                endpoint=endpoint,
+                access_key=reader.text("S3_ACCESS_KEY"),
+                secret_key=reader.text("S3_SECRET_KEY"),
+                bucket=reader.bucket("S3_BUCKET"),
+                region=reader.text("S3_REGION", "us-east-1"),
+                public_endpoint=reader.url("S3_PUBLIC_ENDPOINT", endpoint),
+            ),
+            public_url=reader.url("PUBLIC_URL").rstrip("/"),
+            import_max_bytes=reader.number("IMPORT_MAX_BYTES", 20 * GIB, 1, 1024 * GIB),
+            presign_seconds=reader.number("PRESIGN_SECONDS", 900, 1, 7 * 24 * 3600),
+            database_pool=reader.number("DATABASE_POOL", 16, 1, 1000),
+        )
+        if reader.problems:
+            raise SettingsError(reader.problems)
+        return settings
+
+
+def _psycopg2_url(reader: _Reader, url: str) -> str:
+    """SQLAlchemy 2.1 maps a bare `postgresql://` to psycopg 3; the service runs on psycopg2."""
+    scheme, separator, rest = url.partition("://")
+    if scheme in ("postgresql", "postgres", "postgresql+psycopg2"):
+        return f"postgresql+psycopg2{separator}{rest}"
+    if url:
+        reader.problems.append(f"{PREFIX}DATABASE_URL must start with postgresql://, not {scheme}://")
+    return ""
+
+
+class _Reader:
+    """Reads variables one by one and remembers what was wrong with each."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self.problems: list[str] = []
+
+    def text(self, name: str, default: str | None = None) -> str:
+        value = self._environ.get(PREFIX + name, "").strip()
+        if value:
+            return value
+        if default is None:
+            self.problems.append(f"{PREFIX}{name} is not set")
+            return ""
+        return default
+
+    def url(self, name: str, default: str | None = None) -> str:
+        value = self.text(name, default)
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+            self.problems.append(f"{PREFIX}{name} must be an http:// or https:// URL, not {value!r}")
+        return value
+
+    def bucket(self, name: str) -> str:
+        value = self.text(name)
+        if value and not 3 <= len(value) <= 63:
+            self.problems.append(f"{PREFIX}{name} must have 3 to 63 characters, not {len(value)}")
+        return value
+
+    def number(self, name: str, default: int, low: int, high: int) -> int:
+        text = self.text(name, str(default))
+        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
+            self.problems.append(f"{PREFIX}{name} must be a whole number from {low} to {high}, not {text!r}")
+            return default
+        return int(text)

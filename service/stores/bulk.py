@@ -1,0 +1,89 @@
+"""COPY, straight or by way of a temporary table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import psycopg2
+import sqlalchemy as sa
+
+from service.stores.run_spool import TableSpool
+
+T = TypeVar("T")
+BUFFER = 1024 * 1024
+
+_KEYS = {
+    "params": ("key", "run_uuid"),
+    "tags": ("key", "run_uuid"),
+    "metrics": ("key", "timestamp", "step", "run_uuid", "value", "is_nan"),
+    "latest_metrics": ("key", "run_uuid"),
+}
+_CONFLICT = {
+    # A param never changes once logged, and a metric's key is the whole point.
+    "params": "DO NOTHING",
+    "metrics": "DO NOTHING",
+    "tags": "DO UPDATE SET value = excluded.value WHERE target.value IS DISTINCT FROM excluded.value",
+    "latest_metrics": "DO UPDATE SET value = excluded.value, timestamp = excluded.timestamp, step = excluded.step, "
+    "is_nan = excluded.is_nan WHERE (excluded.step, excluded.timestamp, excluded.value) "
+    "> (target.step, target.timestamp, target.value)",
+}
+
+
+@dataclass(frozen=True)
+class Copied:
+    """`runs` are the ids of runs that got or changed a row."""
+
+    created: int
+    updated: int
+    runs: frozenset[str]
+
+
+def chunked(items: Sequence[T], size: int = 1000) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def copy_table(connection: sa.Connection, spool: TableSpool, *, merge: bool) -> Copied:
+    """COPY the spool into MLflow's table; with `merge`, rows that are there already are left or changed.
+
+    A first import needs no merging and takes the fast way, unless the export itself repeats a row.
+    """
+    if not spool.rows:
+        return Copied(0, 0, frozenset())
+    if not merge:
+        point = connection.begin_nested()
+        try:
+            _copy(connection, spool, f"public.{spool.table}")
+        except psycopg2.errors.UniqueViolation:
+            point.rollback()
+        else:
+            point.commit()
+            return Copied(spool.rows, 0, frozenset())
+    return _merge(connection, spool)
+
+
+def _merge(connection: sa.Connection, spool: TableSpool) -> Copied:
+    columns = ", ".join(spool.columns)
+    connection.execute(
+        sa.text(f"CREATE TEMP TABLE incoming ON COMMIT DROP AS SELECT {columns} FROM public.{spool.table} LIMIT 0")
+    )
+    _copy(connection, spool, "incoming")
+    keys = ", ".join(_KEYS[spool.table])
+    rows = connection.execute(
+        sa.text(
+            f"INSERT INTO public.{spool.table} AS target ({columns}) "
+            f"SELECT DISTINCT ON ({keys}) {columns} FROM incoming ORDER BY {keys} "
+            f"ON CONFLICT ({keys}) {_CONFLICT[spool.table]} RETURNING run_uuid, xmax = 0 AS created"
+        )
+    ).all()
+    connection.execute(sa.text("DROP TABLE incoming"))
+    created = sum(row.created for row in rows)
+    return Copied(created, len(rows) - created, frozenset(row.run_uuid for row in rows))
+
+
+def _copy(connection: sa.Connection, spool: TableSpool, target: str) -> None:
+    spool.file.seek(0)
+    with connection.connection.cursor() as cursor:
+        cursor.copy_expert(f"COPY {target} ({', '.join(spool.columns)}) FROM STDIN", spool.file, BUFFER)

@@ -1,0 +1,76 @@
+"""Dataset inputs of runs in MLflow's tables."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import cast
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from service.exports.records import DatasetRecord
+from service.stores import mlflow_tables as m
+from service.stores.tally import Tally
+from service.usecases.ports import CentralIds, TrackingBatch
+
+
+def write_datasets(
+    connection: sa.Connection, batch: TrackingBatch, ids: CentralIds, experiment_ids: Mapping[str, int], tally: Tally
+) -> None:
+    """Each run's datasets, once for each experiment; inputs that are there already are left."""
+    uuids: dict[tuple[int, str, str], str] = {}
+    for run in batch.runs:
+        for dataset in run.datasets:
+            key = (experiment_ids[run.experiment_id], dataset.name, dataset.digest)
+            if key not in uuids:
+                uuids[key] = _dataset(connection, key[0], dataset)
+            created = _input(connection, ids.run(run.run_id), uuids[key], dataset)
+            (tally.created if created else tally.skipped)("dataset_inputs")
+
+
+def _dataset(connection: sa.Connection, experiment_id: int, dataset: DatasetRecord) -> str:
+    d = m.datasets
+    found: str | None = connection.scalar(
+        sa.select(d.c.dataset_uuid).where(
+            d.c.experiment_id == experiment_id, d.c.name == dataset.name, d.c.digest == dataset.digest
+        )
+    )
+    if found is not None:
+        return found
+    dataset_uuid = uuid.uuid4().hex
+    connection.execute(
+        sa.insert(d).values(
+            dataset_uuid=dataset_uuid,
+            experiment_id=experiment_id,
+            name=dataset.name,
+            digest=dataset.digest,
+            dataset_source_type=dataset.source_type,
+            dataset_source=dataset.source,
+            dataset_schema=dataset.schema,
+            dataset_profile=dataset.profile,
+        )
+    )
+    return dataset_uuid
+
+
+def _input(connection: sa.Connection, run_id: str, dataset_uuid: str, dataset: DatasetRecord) -> bool:
+    input_uuid = connection.scalar(
+        insert(cast(sa.Table, m.inputs))
+        .values(
+            input_uuid=uuid.uuid4().hex,
+            source_type="DATASET",
+            source_id=dataset_uuid,
+            destination_type="RUN",
+            destination_id=run_id,
+            step=0,
+        )
+        .on_conflict_do_nothing()
+        .returning(m.inputs.c.input_uuid)
+    )
+    if input_uuid is None:
+        return False
+    rows = [{"input_uuid": input_uuid, "name": key, "value": value} for key, value in dataset.tags.items()]
+    if rows:
+        connection.execute(sa.insert(m.input_tags), rows)
+    return True

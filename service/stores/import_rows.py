@@ -1,0 +1,137 @@
+"""Rows of imports; a new one is queued in the transaction that adds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from service.domain.errors import Conflict, NotFound
+from service.domain.importing import Import, ImportOptions, ImportState
+from service.stores import tables as t
+from service.stores.queue import JobQueue
+
+_LIVE = ("received", "running", "done")
+
+
+class PostgresImports:
+    def __init__(self, connection: sa.Connection, queue: JobQueue) -> None:
+        self._connection = connection
+        self._queue = queue
+
+    def add(self, new: Import, idempotency_key: str | None) -> Import:
+        inserted = self._connection.scalar(
+            insert(t.imports)
+            .values(
+                id=new.id,
+                workspace=new.workspace,
+                key=new.key,
+                idempotency_key=idempotency_key,
+                state=new.state,
+                options=asdict(new.options),
+                archive_digest=new.archive_digest,
+                archive_size=new.archive_size,
+                created_by=new.created_by,
+                created_at=new.created_at,
+            )
+            .on_conflict_do_nothing()
+            .returning(t.imports.c.id)
+        )
+        if inserted:
+            self._queue.put(self._connection, new.id)
+            return new
+        return self._live(new, idempotency_key)
+
+    def _live(self, new: Import, idempotency_key: str | None) -> Import:
+        same = (t.imports.c.key == new.key) & t.imports.c.state.in_(_LIVE)
+        row = self._connection.execute(sa.select(t.imports).where(same)).one_or_none()
+        if row is not None:
+            return _import(row)
+        raise Conflict(
+            "This Idempotency-Key was already used with another archive or other options; use a new key.",
+            header="Idempotency-Key",
+            key=idempotency_key or "",
+        )
+
+    def get(self, import_id: str) -> Import:
+        row = self._connection.execute(
+            sa.select(t.imports).where(sa.cast(t.imports.c.id, sa.Text) == import_id)
+        ).one_or_none()
+        if row is None:
+            raise NotFound("import", import_id)
+        return _import(row)
+
+    def list(self, workspace: str | None, limit: int, before: str | None) -> Sequence[Import]:
+        query = sa.select(t.imports).order_by(t.imports.c.created_at.desc(), t.imports.c.id.desc()).limit(limit)
+        if workspace is not None:
+            query = query.where(t.imports.c.workspace == workspace)
+        if before is not None:
+            last = self.get(before)
+            query = query.where(
+                sa.tuple_(t.imports.c.created_at, t.imports.c.id) < sa.tuple_(last.created_at, sa.cast(last.id, t.imports.c.id.type))
+            )
+        return [_import(row) for row in self._connection.execute(query)]
+
+    def start(self, import_id: str, at: datetime) -> Import | None:
+        row = self._connection.execute(
+            sa.update(t.imports)
+            .where(t.imports.c.id == import_id, t.imports.c.state.in_(("received", "running")))
+            .values(state=ImportState.RUNNING, started_at=at, attempts=t.imports.c.attempts + 1)
+            .returning(t.imports)
+        ).one_or_none()
+        return _import(row) if row else None
+
+    def progress(self, import_id: str, progress: Mapping[str, int]) -> ImportState:
+        state: str = self._connection.execute(
+            sa.update(t.imports)
+            .where(t.imports.c.id == import_id)
+            .values(progress=dict(progress))
+            .returning(t.imports.c.state)
+        ).scalar_one()
+        return ImportState(state)
+
+    def finish(
+        self,
+        import_id: str,
+        state: ImportState,
+        at: datetime,
+        report: Mapping[str, Any] | None = None,
+        problem: Mapping[str, Any] | None = None,
+    ) -> bool:
+        done = self._connection.execute(
+            sa.update(t.imports)
+            .where(
+                sa.cast(t.imports.c.id, sa.Text) == import_id, t.imports.c.state.in_(("received", "running"))
+            )
+            .values(
+                state=state,
+                finished_at=at,
+                report=sa.null() if report is None else dict(report),
+                problem=sa.null() if problem is None else dict(problem),
+            )
+        )
+        return done.rowcount == 1
+
+
+def _import(row: sa.Row[Any]) -> Import:
+    return Import(
+        id=row.id,
+        workspace=row.workspace,
+        key=row.key,
+        state=ImportState(row.state),
+        options=ImportOptions(**row.options),
+        archive_digest=row.archive_digest,
+        archive_size=row.archive_size,
+        created_by=row.created_by,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        attempts=row.attempts,
+        progress=row.progress,
+        report=row.report,
+        problem=row.problem,
+    )

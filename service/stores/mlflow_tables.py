@@ -1,0 +1,129 @@
+"""The one module that knows MLflow's tables, for the MLflow versions in SUPPORTED.
+
+Only the columns we write or read are named. `missing_columns` is asked at migration and readiness, and a
+test reads everything back through MLflow's own client, so that a changed schema fails loudly.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from importlib.metadata import version as installed_version
+from importlib.util import find_spec
+
+import sqlalchemy as sa
+
+SUPPORTED = ((3, 17), (3, 18))
+"""From the first, up to but without the second."""
+
+WORKSPACE = "default"
+"""MLflow's own notion of a workspace, of which this service uses the one that always is there."""
+
+
+def _table(name: str, columns: str) -> sa.TableClause:
+    return sa.table(name, *(sa.column(column) for column in columns.split()), schema="public")
+
+
+experiments = _table(
+    "experiments",
+    "experiment_id name workspace artifact_location lifecycle_stage creation_time last_update_time",
+)
+experiment_tags = _table("experiment_tags", "key value experiment_id")
+runs = _table(
+    "runs",
+    "run_uuid name source_type source_name entry_point_name user_id status start_time end_time deleted_time "
+    "source_version lifecycle_stage artifact_uri experiment_id",
+)
+tags = _table("tags", "key value run_uuid")
+params = _table("params", "key value run_uuid")
+metrics = _table("metrics", "key value timestamp step is_nan run_uuid")
+latest_metrics = _table("latest_metrics", "key value timestamp step is_nan run_uuid")
+datasets = _table(
+    "datasets",
+    "dataset_uuid experiment_id name digest dataset_source_type dataset_source dataset_schema dataset_profile",
+)
+inputs = _table("inputs", "input_uuid source_type source_id destination_type destination_id step")
+input_tags = _table("input_tags", "input_uuid name value")
+logged_models = _table(
+    "logged_models",
+    "model_id experiment_id name artifact_location creation_timestamp_ms last_updated_timestamp_ms status "
+    "lifecycle_stage model_type source_run_id status_message",
+)
+logged_model_params = _table("logged_model_params", "model_id experiment_id param_key param_value")
+logged_model_tags = _table("logged_model_tags", "model_id experiment_id tag_key tag_value")
+logged_model_metrics = _table(
+    "logged_model_metrics",
+    "model_id metric_name metric_timestamp_ms metric_step metric_value experiment_id run_id dataset_uuid "
+    "dataset_name dataset_digest",
+)
+registered_models = _table("registered_models", "workspace name creation_time last_updated_time description")
+registered_model_tags = _table("registered_model_tags", "workspace name key value")
+registered_model_aliases = _table("registered_model_aliases", "workspace name alias version")
+model_versions = _table(
+    "model_versions",
+    "workspace name version creation_time last_updated_time description user_id current_stage source "
+    "storage_location run_id run_link status status_message",
+)
+model_version_tags = _table("model_version_tags", "workspace name version key value")
+
+ALL = (
+    experiments,
+    experiment_tags,
+    runs,
+    tags,
+    params,
+    metrics,
+    latest_metrics,
+    datasets,
+    inputs,
+    input_tags,
+    logged_models,
+    logged_model_params,
+    logged_model_tags,
+    logged_model_metrics,
+    registered_models,
+    registered_model_tags,
+    registered_model_aliases,
+    model_versions,
+    model_version_tags,
+)
+
+
+def missing_columns(connection: sa.Connection) -> list[str]:
+    """`table.column` of every column named here that the database does not have."""
+    rows = connection.execute(
+        sa.text("SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'")
+    )
+    present = {(row.table_name, row.column_name) for row in rows}
+    return [
+        f"{table.name}.{column.name}"
+        for table in ALL
+        for column in table.columns
+        if (table.name, column.name) not in present
+    ]
+
+
+def unsupported_version() -> str | None:
+    """The installed MLflow's version when it is outside SUPPORTED, else None."""
+    text = installed_version("mlflow")
+    match = re.match(r"(\d+)\.(\d+)", text)
+    found = (int(match[1]), int(match[2])) if match else (0, 0)
+    return None if SUPPORTED[0] <= found < SUPPORTED[1] else text
+
+
+def head_revision() -> str:
+    """The head of the installed MLflow's own migrations, read without importing MLflow (which takes seconds)."""
+    spec = find_spec("mlflow")
+    if spec is None or not spec.submodule_search_locations:
+        raise RuntimeError("mlflow is not installed")
+    folder = Path(spec.submodule_search_locations[0], "store", "db_migrations", "versions")
+    revisions: set[str] = set()
+    parents: set[str] = set()
+    for file in folder.glob("*.py"):
+        text = file.read_text(encoding="utf-8")
+        revisions.update(re.findall(r"^revision\s*=\s*[\"'](\w+)[\"']", text, re.MULTILINE))
+        parents.update(re.findall(r"^down_revision\s*=\s*[\"'](\w+)[\"']", text, re.MULTILINE))
+    heads = revisions - parents
+    if len(heads) != 1:
+        raise RuntimeError(f"MLflow's migrations have {len(heads)} heads, expected one")
+    return heads.pop()

@@ -1,0 +1,297 @@
+"""Rows of registered models and versions: ours, and MLflow's in the same transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from service.domain.errors import Conflict, NotFound
+from service.domain.layout import version_uri
+from service.domain.model import Lineage, Manifest, ManifestFile, ModelVersion, RegisteredModel
+from service.stores import mlflow_tables as m
+from service.stores import tables as t
+from service.usecases.ports import ModelDetails, NewVersion, RunInfo
+
+_LINEAGE_FIELDS = {field.name for field in fields(Lineage)}
+
+
+class PostgresModels:
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def get(self, name: str) -> RegisteredModel:
+        found = self._registered(t.models.c.name == name)
+        if not found:
+            raise NotFound("model", name)
+        return found[0]
+
+    def list(self) -> Sequence[RegisteredModel]:
+        return self._registered(sa.true())
+
+    def _registered(self, condition: sa.ColumnElement[bool]) -> list[RegisteredModel]:
+        """Ours, with what MLflow's clients may change (description, tags, aliases) from MLflow's rows."""
+        rows = self._connection.execute(
+            sa.select(t.models, m.registered_models.c.description)
+            .outerjoin_from(t.models, m.registered_models, self._same(m.registered_models))
+            .where(condition)
+            .order_by(t.models.c.name)
+        ).all()
+        versions = self._grouped(sa.select(t.versions.c.model, t.versions.c.version).order_by(t.versions.c.version))
+        tags = self._grouped(self._beside(m.registered_model_tags, "key", "value").where(condition))
+        aliases = self._grouped(self._beside(m.registered_model_aliases, "alias", "version").where(condition))
+        return [
+            RegisteredModel(
+                name=row.name,
+                workspace=row.workspace or "",
+                description=row.description or "",
+                tags={key: value for _, key, value in tags.get(row.name, ())},
+                aliases={alias: version for _, alias, version in aliases.get(row.name, ())},
+                created_at=row.created_at,
+                versions=tuple(version for _, version in versions.get(row.name, ())),
+            )
+            for row in rows
+        ]
+
+    def _same(self, table: sa.TableClause) -> sa.ColumnElement[bool]:
+        return (table.c.name == t.models.c.name) & (table.c.workspace == m.WORKSPACE)
+
+    def _beside(self, table: sa.TableClause, *columns: str) -> sa.Select[Any]:
+        picked = [table.c[column] for column in columns]
+        return sa.select(t.models.c.name, *picked).join_from(t.models, table, self._same(table)).order_by(picked[0])
+
+    def _grouped(self, query: sa.Select[Any]) -> dict[str, list[sa.Row[Any]]]:
+        groups: dict[str, list[sa.Row[Any]]] = {}
+        for row in self._connection.execute(query):
+            groups.setdefault(row[0], []).append(row)
+        return groups
+
+    def version(self, model: str, version: int) -> ModelVersion:
+        row = self._connection.execute(
+            sa.select(t.versions).where(t.versions.c.model == model, t.versions.c.version == version)
+        ).one_or_none()
+        if row is None:
+            self.get(model)
+            raise NotFound("version", str(version), f"Model {model!r} has no version {version}.")
+        return version_of(row)
+
+    def manifest(self, digest: str) -> Manifest:
+        files = self._connection.scalar(sa.select(t.manifests.c.files).where(t.manifests.c.digest == digest))
+        if files is None:
+            raise NotFound("digest", digest)
+        return Manifest.of(ManifestFile(row["path"], row["size"], row["sha256"]) for row in files)
+
+    def has_manifest(self, digest: str) -> bool:
+        query = sa.select(t.manifests.c.digest).where(t.manifests.c.digest == digest)
+        return self._connection.scalar(query) is not None
+
+    def run(self, run_id: str) -> RunInfo:
+        row = self._connection.execute(
+            sa.select(m.runs, t.runs.c.workspace, t.runs.c.lineage)
+            .outerjoin_from(m.runs, t.runs, t.runs.c.run_id == m.runs.c.run_uuid)
+            .where(m.runs.c.run_uuid == run_id)
+        ).one_or_none()
+        if row is None:
+            raise NotFound("run", run_id)
+        own = {"user": row.user_id or "", "run_start_time": row.start_time, "run_end_time": row.end_time}
+        return RunInfo(run_id, row.workspace or "", row.artifact_uri or "", row.lineage or own)
+
+    def owner(self, name: str) -> str | None:
+        row = self._connection.execute(sa.select(t.models.c.workspace).where(t.models.c.name == name)).one_or_none()
+        if row is not None:
+            return row.workspace or ""
+        r = m.registered_models
+        known = self._connection.scalar(sa.select(r.c.name).where(r.c.name == name, r.c.workspace == m.WORKSPACE))
+        return None if known is None else ""
+
+    def experiment_is_open_to(self, workspace: str, name: str) -> bool:
+        e = m.experiments
+        row = self._connection.execute(
+            sa.select(e.c.experiment_id).where(e.c.name == name, e.c.workspace == m.WORKSPACE)
+        ).one_or_none()
+        if row is None:
+            return True
+        owners = self._connection.scalars(
+            sa.select(t.experiments.c.workspace).where(t.experiments.c.experiment_id == row.experiment_id)
+        )
+        return set(owners) == {workspace}
+
+    def set_details(self, name: str, details: ModelDetails) -> None:
+        key = {"workspace": m.WORKSPACE, "name": name}
+        r = m.registered_models
+        if details.description:
+            self._connection.execute(
+                sa.update(r)
+                .where(r.c.name == name, r.c.workspace == m.WORKSPACE)
+                .values(description=details.description)
+            )
+        self._upsert(
+            m.registered_model_tags,
+            "value",
+            [{**key, "key": tag, "value": value} for tag, value in details.tags.items()],
+            ["workspace", "key", "name"],
+        )
+        self._upsert(
+            m.registered_model_aliases,
+            "version",
+            [{**key, "alias": alias, "version": version} for alias, version in details.aliases.items()],
+            ["workspace", "name", "alias"],
+        )
+
+    def _upsert(self, table: sa.TableClause, value: str, rows: Sequence[dict[str, Any]], keys: Sequence[str]) -> None:
+        if rows and self._has_model(rows[0]["name"]):
+            statement = insert(cast(sa.Table, table)).values(rows)
+            self._connection.execute(
+                statement.on_conflict_do_update(index_elements=keys, set_={value: statement.excluded[value]})
+            )
+
+    def _has_model(self, name: str) -> bool:
+        r = m.registered_models
+        return self._connection.scalar(sa.select(r.c.name).where(r.c.name == name, r.c.workspace == m.WORKSPACE)) is not None
+
+    def add_version(self, new: NewVersion) -> ModelVersion:
+        self._own(new)
+        existing = self._already(new)
+        if existing is not None:
+            return existing
+        number = self._free_number(new)
+        self._add_manifest(new.manifest)
+        now = datetime.now(UTC)
+        row = self._connection.execute(
+            sa.insert(t.versions)
+            .values(
+                model=new.model,
+                version=number,
+                digest=new.manifest.digest,
+                size=new.manifest.size,
+                run_id=new.run_id,
+                description=new.description,
+                flavors=_plain(new.flavors),
+                signature=sa.null() if new.signature is None else _plain(new.signature),
+                lineage=_plain({**asdict(Lineage()), **new.lineage}),
+                workspace=new.workspace,
+                original_model=new.original_model,
+                original_version=new.original_version,
+                created_by=new.created_by,
+                created_at=now,
+            )
+            .returning(t.versions)
+        ).one()
+        self._add_mlflow_version(new, number, round(now.timestamp() * 1000))
+        return version_of(row)
+
+    def _own(self, new: NewVersion) -> None:
+        """Lock the model's row, creating it for the workspace when the name is free on both sides."""
+        self._connection.execute(
+            insert(t.models).values(name=new.model, workspace=new.workspace or None).on_conflict_do_nothing()
+        )
+        owner = self._connection.scalar(
+            sa.select(t.models.c.workspace).where(t.models.c.name == new.model).with_for_update()
+        )
+        if (owner or "") != new.workspace:
+            raise Conflict(
+                f"The model name {new.model!r} belongs to another workspace; choose another name with model_name.",
+                field="model_name",
+            )
+        created = new.creation_time or _now_ms()
+        self._connection.execute(
+            insert(cast(sa.Table, m.registered_models))
+            .values(workspace=m.WORKSPACE, name=new.model, creation_time=created, last_updated_time=created)
+            .on_conflict_do_nothing()
+        )
+
+    def _already(self, new: NewVersion) -> ModelVersion | None:
+        """The version made from the same original with the same bytes, if there is one."""
+        if not new.original_version:
+            return None
+        row = self._connection.execute(
+            sa.select(t.versions).where(
+                t.versions.c.model == new.model,
+                t.versions.c.workspace == new.workspace,
+                t.versions.c.original_model == new.original_model,
+                t.versions.c.original_version == new.original_version,
+                t.versions.c.digest == new.manifest.digest,
+            )
+        ).first()
+        return version_of(row) if row else None
+
+    def _free_number(self, new: NewVersion) -> int:
+        v = m.model_versions
+        here = (v.c.workspace == m.WORKSPACE) & (v.c.name == new.model)
+        taken = set(self._connection.scalars(sa.select(v.c.version).where(here)))
+        taken.update(self._connection.scalars(sa.select(t.versions.c.version).where(t.versions.c.model == new.model)))
+        if new.number is not None and new.number not in taken:
+            return new.number
+        return max(taken, default=0) + 1
+
+    def _add_manifest(self, manifest: Manifest) -> None:
+        files = json.loads(manifest.document())["files"]
+        self._connection.execute(
+            insert(t.manifests).values(digest=manifest.digest, size=manifest.size, files=files).on_conflict_do_nothing()
+        )
+
+    def _add_mlflow_version(self, new: NewVersion, number: int, now: int) -> None:
+        created = new.creation_time or now
+        source = version_uri(new.manifest.digest)
+        self._connection.execute(
+            sa.insert(m.model_versions).values(
+                workspace=m.WORKSPACE,
+                name=new.model,
+                version=number,
+                creation_time=created,
+                last_updated_time=new.last_updated_time or created,
+                description=new.description or None,
+                user_id=new.user or None,
+                current_stage="None",
+                source=source,
+                storage_location=source,
+                run_id=new.run_id or None,
+                run_link=new.run_link or None,
+                status="READY",
+                status_message=None,
+            )
+        )
+        self._insert_all(
+            m.model_version_tags,
+            (
+                {"workspace": m.WORKSPACE, "name": new.model, "version": number, "key": key, "value": value}
+                for key, value in (new.tags or {}).items()
+            ),
+        )
+
+    def _insert_all(self, table: sa.TableClause, rows: Iterable[dict[str, Any]]) -> None:
+        listed = list(rows)
+        if listed:
+            self._connection.execute(sa.insert(table), listed)
+
+
+def version_of(row: sa.Row[Any]) -> ModelVersion:
+    known = {key: value for key, value in row.lineage.items() if key in _LINEAGE_FIELDS}
+    return ModelVersion(
+        model=row.model,
+        version=row.version,
+        digest=row.digest,
+        size=row.size,
+        run_id=row.run_id,
+        description=row.description,
+        created_by=row.created_by,
+        created_at=row.created_at,
+        flavors=row.flavors,
+        signature=row.signature,
+        lineage=Lineage(**known),
+    )
+
+
+def _now_ms() -> int:
+    return round(datetime.now(UTC).timestamp() * 1000)
+
+
+def _plain(data: Mapping[str, Any]) -> Any:
+    """As JSON can carry it: Postgres refuses NUL and lone surrogates in JSONB, JSON refuses NaN."""
+    text = json.dumps(data, default=str).replace("\\u0000", "")
+    return json.loads(text, parse_constant=str)

@@ -1,0 +1,177 @@
+"""Objects in any S3, through the minio SDK."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import BinaryIO, cast
+from urllib.parse import quote, urlsplit
+
+import urllib3
+from minio import Minio
+from minio.commonconfig import ComposeSource, CopySource
+from minio.deleteobjects import DeleteObject
+from minio.error import MinioException, S3Error
+
+from service.domain.errors import NotFound, Unavailable
+from service.settings import S3Settings
+from service.usecases.ports import ObjectInfo
+
+PART_SIZE = 8 * 1024 * 1024
+COPY_LIMIT = 5 * 1024**3
+"""S3 copies at most 5 GiB in one call; more is composed of parts."""
+
+_ABSENT = ("NoSuchKey", "NoSuchObject", "NotFound", "ResourceNotFound")
+
+
+@contextmanager
+def translated(key: str = "") -> Iterator[None]:
+    """The SDK's and the transport's errors become NotFound(kind="object") or Unavailable."""
+    try:
+        yield
+    except S3Error as error:
+        if error.code in _ABSENT:
+            raise NotFound("object", key) from error
+        raise Unavailable(f"The object store answered {error.code}; try again.", part="s3") from error
+    except (MinioException, urllib3.exceptions.HTTPError) as error:
+        raise Unavailable("The object store does not answer; try again in a moment.", part="s3") from error
+
+
+class S3Objects:
+    """Implements `service.usecases.ports.ObjectStore`."""
+
+    def __init__(self, settings: S3Settings, *, connections: int = 32) -> None:
+        self._bucket = settings.bucket
+        self._client = _client(settings, settings.endpoint, connections)
+        # Signing needs no connection, but the host that the client will see.
+        self._signer = _client(settings, settings.public_endpoint or settings.endpoint, 1)
+
+    def make_bucket(self) -> None:
+        """Create the bucket when it is absent and the keys allow it."""
+        with translated():
+            if not self._client.bucket_exists(self._bucket):
+                self._client.make_bucket(self._bucket)
+
+    def put(self, key: str, data: BinaryIO, size: int | None = None) -> ObjectInfo:
+        reader = _Counted(data)
+        with translated(key):
+            result = self._client.put_object(
+                self._bucket,
+                key,
+                cast(BinaryIO, reader),
+                length=-1 if size is None else size,
+                part_size=0 if size is not None and size <= PART_SIZE else _part_size(size),
+            )
+        return ObjectInfo(key, reader.count, _etag(result.etag))
+
+    @contextmanager
+    def open(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[BinaryIO]:
+        if length == 0:
+            self.stat(key)
+            yield io.BytesIO()
+            return
+        with translated(key):
+            response = self._client.get_object(self._bucket, key, offset=offset, length=length or 0)
+        try:
+            yield cast(BinaryIO, _Body(response, key))
+        finally:
+            response.close()
+            response.release_conn()
+
+    def stat(self, key: str) -> ObjectInfo:
+        with translated(key):
+            found = self._client.stat_object(self._bucket, key)
+        return ObjectInfo(key, found.size or 0, _etag(found.etag))
+
+    def list(self, prefix: str, *, recursive: bool = True) -> Iterator[ObjectInfo]:
+        with translated(prefix):
+            for found in self._client.list_objects(self._bucket, prefix=prefix, recursive=recursive):
+                name = found.object_name or ""
+                folder = name.endswith("/")
+                # Some stores keep empty folders as keys; to us only objects below them exist.
+                if not folder or (not recursive and name != prefix):
+                    yield ObjectInfo(name, 0 if folder else found.size or 0, _etag(found.etag))
+
+    def copy(self, source: str, target: str) -> ObjectInfo:
+        size = self.stat(source).size
+        with translated(source):
+            if size < COPY_LIMIT:
+                result = self._client.copy_object(self._bucket, target, CopySource(self._bucket, source))
+            else:
+                result = self._client.compose_object(self._bucket, target, [ComposeSource(self._bucket, source)])
+        return ObjectInfo(target, size, _etag(result.etag))
+
+    def delete(self, keys: Iterable[str]) -> None:
+        with translated():
+            wanted = (DeleteObject(key) for key in keys)
+            for error in self._client.remove_objects(self._bucket, wanted):
+                if error.code not in _ABSENT:
+                    raise Unavailable(f"The object store answered {error.code}; try again.", part="s3")
+
+    def presign(self, key: str, seconds: int, filename: str = "") -> str:
+        headers: dict[str, str | list[str] | tuple[str]] = {}
+        if filename:
+            headers["response-content-disposition"] = f"attachment; filename*=UTF-8''{quote(filename, safe='')}"
+        with translated(key):
+            return self._signer.presigned_get_object(
+                self._bucket, key, expires=timedelta(seconds=seconds), response_headers=headers
+            )
+
+    def check(self) -> None:
+        with translated():
+            if not self._client.bucket_exists(self._bucket):
+                raise Unavailable("The bucket is not there: run `model-registry migrate`.", part="s3")
+
+
+def _client(settings: S3Settings, endpoint: str, connections: int) -> Minio:
+    parts = urlsplit(endpoint)
+    return Minio(
+        parts.netloc,
+        access_key=settings.access_key,
+        secret_key=settings.secret_key,
+        secure=parts.scheme == "https",
+        region=settings.region,  # given, so that signing never has to ask the store for it
+        http_client=urllib3.PoolManager(
+            maxsize=connections,
+            timeout=urllib3.Timeout(connect=3, read=60),
+            retries=urllib3.Retry(total=2, backoff_factor=0.1, status_forcelist=(500, 502, 503, 504)),
+        ),
+    )
+
+
+def _part_size(size: int | None) -> int:
+    """S3 allows 10,000 parts: parts grow with the object, and for an unknown size 16 MiB reach 156 GiB."""
+    if size is None:
+        return 2 * PART_SIZE
+    return max(PART_SIZE, -(-size // 10_000))
+
+
+def _etag(etag: str | None) -> str:
+    return (etag or "").strip('"')
+
+
+class _Counted:
+    """Counts what the SDK reads from `data`."""
+
+    def __init__(self, data: BinaryIO) -> None:
+        self._data = data
+        self.count = 0
+
+    def read(self, size: int = -1) -> bytes:
+        block = self._data.read(size)
+        self.count += len(block)
+        return block
+
+
+class _Body:
+    """The body of a GET; an error while reading is the store's, and a body that ends early is an error."""
+
+    def __init__(self, response: urllib3.BaseHTTPResponse, key: str) -> None:
+        self._response = response
+        self._key = key
+
+    def read(self, size: int = -1) -> bytes:
+        with translated(self._key):
+            return self._response.read(None if size < 0 else size, decode_content=False)

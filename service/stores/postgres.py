@@ -1,0 +1,83 @@
+"""The registry's rows in Postgres: connection, transaction, and the translation of the driver's errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from service.domain.errors import Conflict, InvalidInput, Unavailable
+from service.stores.import_rows import PostgresImports
+from service.stores.migrate import at_head
+from service.stores.model_rows import PostgresModels
+from service.stores.place_rows import PostgresEnvironments, PostgresTokens, PostgresWorkspaces
+from service.stores.queue import JobQueue
+from service.stores.stage_rows import PostgresStages
+
+
+def make_engine(url: str, pool: int = 16) -> sa.Engine:
+    """An engine that connects on first use; nobody waits longer than 5 s for a connection."""
+    return sa.create_engine(
+        url,
+        pool_size=pool,
+        max_overflow=pool,
+        pool_timeout=5,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 5, "application_name": "model-registry"},
+    )
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """No driver text leaves: an unreachable or failing database becomes Unavailable, refused data InvalidInput."""
+    try:
+        yield
+    except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
+        raise Unavailable("The database does not answer; try again in a moment.", part="postgres") from error
+    except (exc.DataError, exc.StatementError) as error:
+        if isinstance(error, exc.IntegrityError):
+            raise Conflict("Something else changed the same rows at the same time; try again.") from error
+        if isinstance(error, exc.DataError) or isinstance(error.orig, ValueError):
+            raise InvalidInput("A value cannot be stored as text (a NUL character, perhaps) or is too long.") from error
+        raise
+
+
+@dataclass(frozen=True)
+class PostgresTransaction:
+    connection: sa.Connection
+    workspaces: PostgresWorkspaces
+    environments: PostgresEnvironments
+    tokens: PostgresTokens
+    imports: PostgresImports
+    models: PostgresModels
+    stages: PostgresStages
+
+
+class PostgresRegistry:
+    """Implements `service.usecases.ports.RegistryStore`."""
+
+    def __init__(self, engine: sa.Engine, queue: JobQueue) -> None:
+        self._engine = engine
+        self._queue = queue
+
+    @contextmanager
+    def transaction(self) -> Iterator[PostgresTransaction]:
+        with translated(), self._engine.begin() as connection:
+            environments = PostgresEnvironments(connection)
+            yield PostgresTransaction(
+                connection=connection,
+                workspaces=PostgresWorkspaces(connection),
+                environments=environments,
+                tokens=PostgresTokens(connection),
+                imports=PostgresImports(connection, self._queue),
+                models=PostgresModels(connection),
+                stages=PostgresStages(connection, environments),
+            )
+
+    def check(self) -> None:
+        with translated():
+            if not at_head(self._engine):
+                raise Unavailable("The schema is not at head: run `model-registry migrate`.", part="schema")

@@ -1,0 +1,195 @@
+"""Our own tables, in the schema `registry` beside MLflow's in `public`.
+
+No foreign key ever points into MLflow's tables: their migrations must stay free to rebuild them.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, UUID
+
+SCHEMA = "registry"
+
+metadata = sa.MetaData(
+    schema=SCHEMA,
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+    },
+)
+
+
+def _time(name: str, *, optional: bool = False, default: bool = False) -> sa.Column[object]:
+    return sa.Column(
+        name, sa.DateTime(timezone=True), nullable=optional, server_default=sa.func.now() if default else None
+    )
+
+
+workspaces = sa.Table(
+    "workspaces",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    _time("created_at", default=True),
+)
+
+environments = sa.Table(
+    "environments",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("stages", ARRAY(sa.Text), nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    _time("created_at", default=True),
+)
+
+tokens = sa.Table(
+    "tokens",
+    metadata,
+    sa.Column("id", UUID(as_uuid=False), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("hash", BYTEA, nullable=False, unique=True),
+    sa.Column("scopes", ARRAY(sa.Text), nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    _time("created_at", default=True),
+    _time("expires_at", optional=True),
+    _time("revoked_at", optional=True),
+)
+
+imports = sa.Table(
+    "imports",
+    metadata,
+    sa.Column("id", UUID(as_uuid=False), primary_key=True),
+    sa.Column("workspace", sa.ForeignKey(workspaces.c.name), nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("idempotency_key", sa.Text),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("options", JSONB, nullable=False),
+    sa.Column("archive_digest", sa.Text, nullable=False),
+    sa.Column("archive_size", sa.BigInteger, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    _time("created_at", default=True),
+    _time("started_at", optional=True),
+    _time("finished_at", optional=True),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("progress", JSONB, nullable=False, server_default="{}"),
+    sa.Column("report", JSONB),
+    sa.Column("problem", JSONB),
+    sa.CheckConstraint(
+        "state IN ('received', 'running', 'done', 'failed', 'refused', 'cancelled')", name="state"
+    ),
+    # The same archive with the same options is one import, as long as it was not turned away.
+    sa.Index(
+        "imports_key_live_key", "key", unique=True, postgresql_where=sa.text("state IN ('received','running','done')")
+    ),
+    sa.Index(
+        "imports_idempotency_key",
+        "workspace",
+        "idempotency_key",
+        unique=True,
+        postgresql_where=sa.text("idempotency_key IS NOT NULL AND state IN ('received','running','done')"),
+    ),
+    sa.Index("imports_workspace_created_at_idx", "workspace", "created_at"),
+)
+
+experiments = sa.Table(
+    "experiments",
+    metadata,
+    sa.Column("workspace", sa.ForeignKey(workspaces.c.name), primary_key=True),
+    sa.Column("original_id", sa.Text, primary_key=True),
+    sa.Column("original_name", sa.Text, primary_key=True),
+    sa.Column("experiment_id", sa.BigInteger, nullable=False),
+    sa.Column("import_id", sa.ForeignKey(imports.c.id), nullable=False),
+    sa.Index("experiments_experiment_id_idx", "experiment_id"),
+)
+
+runs = sa.Table(
+    "runs",
+    metadata,
+    sa.Column("workspace", sa.ForeignKey(workspaces.c.name), primary_key=True),
+    sa.Column("original_run_id", sa.Text, primary_key=True),
+    sa.Column("run_id", sa.Text, nullable=False, unique=True),
+    sa.Column("lineage", JSONB, nullable=False),
+    sa.Column("import_id", sa.ForeignKey(imports.c.id), nullable=False),
+)
+
+logged_models = sa.Table(
+    "logged_models",
+    metadata,
+    sa.Column("workspace", sa.ForeignKey(workspaces.c.name), primary_key=True),
+    sa.Column("original_model_id", sa.Text, primary_key=True),
+    sa.Column("model_id", sa.Text, nullable=False, unique=True),
+    sa.Column("import_id", sa.ForeignKey(imports.c.id), nullable=False),
+)
+
+manifests = sa.Table(
+    "manifests",
+    metadata,
+    sa.Column("digest", sa.Text, primary_key=True),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("files", JSONB, nullable=False),
+    _time("created_at", default=True),
+)
+
+models = sa.Table(
+    "models",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("workspace", sa.ForeignKey(workspaces.c.name)),  # null: the registry's own
+    _time("created_at", default=True),
+)
+
+versions = sa.Table(
+    "versions",
+    metadata,
+    sa.Column("model", sa.ForeignKey(models.c.name), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("digest", sa.ForeignKey(manifests.c.digest), nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("flavors", JSONB, nullable=False),
+    sa.Column("signature", JSONB),
+    sa.Column("lineage", JSONB, nullable=False),
+    sa.Column("workspace", sa.Text, nullable=False),
+    sa.Column("original_model", sa.Text, nullable=False),
+    sa.Column("original_version", sa.Text, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    _time("created_at", default=True),
+    sa.Index("versions_digest_idx", "digest"),
+    sa.Index("versions_run_id_idx", "run_id"),
+)
+
+assignments = sa.Table(
+    "assignments",
+    metadata,
+    sa.Column("environment", sa.ForeignKey(environments.c.name), primary_key=True),
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("stage", sa.Text, primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("assigned_by", sa.Text, nullable=False),
+    _time("assigned_at"),
+    sa.Column("comment", sa.Text, nullable=False),
+    sa.ForeignKeyConstraint(["model", "version"], [versions.c.model, versions.c.version]),
+    sa.Index("assignments_model_version_idx", "model", "version"),
+)
+
+transitions = sa.Table(
+    "transitions",
+    metadata,
+    sa.Column("environment", sa.Text, primary_key=True),
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("stage", sa.Text, primary_key=True),
+    sa.Column("revision", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("version", sa.Integer),
+    sa.Column("digest", sa.Text),
+    sa.Column("previous_version", sa.Integer),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("comment", sa.Text, nullable=False),
+    _time("at"),
+)

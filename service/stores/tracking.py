@@ -1,0 +1,219 @@
+"""Experiments, runs and logged models of an import, written in bulk over MLflow's own tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from typing import Any, cast
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
+
+from service.domain.errors import Conflict
+from service.domain.layout import artifact_uri, experiment_location, run_path
+from service.exports.records import ExperimentRecord, RunRecord
+from service.stores import mlflow_tables as m
+from service.stores import tables as t
+from service.stores.bulk import chunked, copy_table
+from service.stores.central_ids import PostgresCentralIds
+from service.stores.dataset_rows import write_datasets
+from service.stores.logged_models import write_logged_models, write_model_links
+from service.stores.postgres import PostgresTransaction, translated
+from service.stores.run_spool import FileRunSpool, file_run_spool
+from service.stores.tally import Tally
+from service.usecases.ports import CentralIds, IdsChanged, RunSpool, TrackingBatch, TrackingCounts, Transaction
+
+
+class PostgresTracking:
+    """Implements `service.usecases.ports.TrackingStore`."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+
+    def ids(self, workspace: str) -> CentralIds:
+        return PostgresCentralIds(self._engine, workspace)
+
+    def spool(self, ids: CentralIds) -> AbstractContextManager[RunSpool]:
+        return file_run_spool(ids)
+
+    def write(self, tx: Transaction, batch: TrackingBatch, spool: RunSpool, ids: CentralIds) -> TrackingCounts:
+        connection = cast(PostgresTransaction, tx).connection
+        with translated():
+            return _Write(connection, batch, ids).all(cast(FileRunSpool, spool))
+
+
+class _Write:
+    """One batch in one transaction."""
+
+    def __init__(self, connection: sa.Connection, batch: TrackingBatch, ids: CentralIds) -> None:
+        self.connection = connection
+        self.batch = batch
+        self.ids = ids
+        self.tally = Tally()
+
+    def all(self, spool: FileRunSpool) -> TrackingCounts:
+        # Imports of one workspace take turns here, and only here: overlapping ones neither double nor deadlock.
+        self.connection.execute(
+            sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"),
+            {"key": f"tracking\n{self.batch.workspace}"},
+        )
+        experiment_ids = {record.experiment_id: self._experiment(record, name) for record, name in self.batch.experiments}
+        known = self._known_runs()
+        self._runs(experiment_ids, known)
+        changed = self._spooled(spool, known)
+        write_datasets(self.connection, self.batch, self.ids, experiment_ids, self.tally)
+        write_logged_models(self.connection, self.batch, self.ids, experiment_ids, self.tally)
+        write_model_links(self.connection, self.batch, self.ids)
+        self._tally_runs(known, changed)
+        return self.tally.counts()
+
+    def _experiment(self, record: ExperimentRecord, name: str) -> int:
+        """The central experiment of that name, created when new; its id."""
+        e = m.experiments
+        row = self.connection.execute(
+            sa.select(e.c.experiment_id).where(e.c.name == name, e.c.workspace == m.WORKSPACE)
+        ).one_or_none()
+        if row is None:
+            experiment_id = self._new_experiment(record, name)
+            self.tally.created("experiments")
+        else:
+            experiment_id = row.experiment_id
+            self._own_experiment(experiment_id, name)
+            self.tally.skipped("experiments")
+        self.connection.execute(
+            insert(t.experiments)
+            .values(
+                workspace=self.batch.workspace,
+                original_id=record.experiment_id,
+                original_name=record.name,
+                experiment_id=experiment_id,
+                import_id=self.batch.import_id,
+            )
+            .on_conflict_do_nothing()
+        )
+        self._experiment_tags(record, experiment_id)
+        return experiment_id
+
+    def _new_experiment(self, record: ExperimentRecord, name: str) -> int:
+        return cast(
+            int,
+            self.connection.scalar(
+                sa.insert(m.experiments)
+                .values(
+                    name=name,
+                    workspace=m.WORKSPACE,
+                    artifact_location=experiment_location(self.batch.workspace),
+                    lifecycle_stage=record.lifecycle_stage,
+                    creation_time=record.creation_time,
+                    last_update_time=record.last_update_time,
+                )
+                .returning(m.experiments.c.experiment_id)
+            ),
+        )
+
+    def _own_experiment(self, experiment_id: int, name: str) -> None:
+        owners = set(
+            self.connection.scalars(sa.select(t.experiments.c.workspace).where(t.experiments.c.experiment_id == experiment_id))
+        )
+        if owners != {self.batch.workspace}:
+            raise Conflict(
+                f"The experiment name {name!r} is used by someone else; choose another with experiment_name.",
+                field="experiment_name",
+            )
+
+    def _experiment_tags(self, record: ExperimentRecord, experiment_id: int) -> None:
+        rows = [
+            {"key": key, "value": value, "experiment_id": experiment_id}
+            for key, value in record.tags.items()
+        ]
+        if rows:
+            statement = insert(cast(sa.Table, m.experiment_tags)).values(rows)
+            self.connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["key", "experiment_id"], set_={"value": statement.excluded.value}
+                )
+            )
+
+    def _known_runs(self) -> frozenset[str]:
+        """Central ids of the batch's runs that this workspace brought before."""
+        known: set[str] = set()
+        for chunk in chunked([run.run_id for run in self.batch.runs]):
+            known.update(
+                self.connection.scalars(
+                    sa.select(t.runs.c.run_id).where(
+                        t.runs.c.workspace == self.batch.workspace, t.runs.c.original_run_id.in_(chunk)
+                    )
+                )
+            )
+        return frozenset(known)
+
+    def _runs(self, experiment_ids: Mapping[str, int], known: frozenset[str]) -> None:
+        new = [run for run in self.batch.runs if self.ids.run(run.run_id) not in known]
+        old = [run for run in self.batch.runs if self.ids.run(run.run_id) in known]
+        # In the order of their ids, so that two imports that meet the same ids wait, and never deadlock.
+        new.sort(key=lambda run: self.ids.run(run.run_id))
+        for chunk in chunked(new):
+            try:
+                self.connection.execute(sa.insert(m.runs), [self._run(run, experiment_ids) for run in chunk])
+                self.connection.execute(sa.insert(t.runs), [self._mapping(run) for run in chunk])
+            except sa.exc.IntegrityError as error:
+                raise IdsChanged from error
+        self.updated_runs = {run_id for run in old if (run_id := self._update_run(run))}
+
+    def _run(self, run: RunRecord, experiment_ids: Mapping[str, int]) -> dict[str, Any]:
+        run_id = self.ids.run(run.run_id)
+        source_type = run.tags.get("mlflow.source.type", "UNKNOWN")
+        return {
+            "run_uuid": run_id,
+            "name": run.name,
+            "source_type": source_type if source_type in ("NOTEBOOK", "JOB", "PROJECT", "LOCAL") else "UNKNOWN",
+            "source_name": run.tags.get("mlflow.source.name", "")[:500],
+            "entry_point_name": "",
+            "user_id": run.user,
+            "status": run.status,
+            "start_time": run.start_time,
+            "end_time": run.end_time,
+            "deleted_time": run.end_time if run.lifecycle_stage == "deleted" else None,
+            "source_version": run.tags.get("mlflow.source.git.commit", "")[:50],
+            "lifecycle_stage": run.lifecycle_stage,
+            "artifact_uri": artifact_uri(run_path(self.batch.workspace, run_id)),
+            "experiment_id": experiment_ids[run.experiment_id],
+        }
+
+    def _mapping(self, run: RunRecord) -> dict[str, Any]:
+        return {
+            "workspace": self.batch.workspace,
+            "original_run_id": run.run_id,
+            "run_id": self.ids.run(run.run_id),
+            "lineage": dict(self.batch.lineage[run.run_id]),
+            "import_id": self.batch.import_id,
+        }
+
+    def _update_run(self, run: RunRecord) -> str | None:
+        run_id = self.ids.run(run.run_id)
+        wanted = {
+            "name": run.name,
+            "status": run.status,
+            "end_time": run.end_time,
+            "lifecycle_stage": run.lifecycle_stage,
+        }
+        differs = sa.or_(*(m.runs.c[column].is_distinct_from(value) for column, value in wanted.items()))
+        done = self.connection.execute(
+            sa.update(m.runs).where(m.runs.c.run_uuid == run_id, differs).values(**wanted)
+        )
+        return run_id if done.rowcount else None
+
+    def _spooled(self, spool: FileRunSpool, known: frozenset[str]) -> set[str]:
+        changed: set[str] = set()
+        for table in spool.tables:
+            copied = copy_table(self.connection, table, merge=bool(known))
+            self.tally.created(table.table, copied.created)
+            self.tally.updated(table.table, copied.updated)
+            self.tally.skipped(table.table, table.rows - copied.created - copied.updated)
+            changed.update(copied.runs)
+        return changed | self.updated_runs
+
+    def _tally_runs(self, known: frozenset[str], changed: set[str]) -> None:
+        self.tally.created("runs", len(self.batch.runs) - len(known))
+        self.tally.updated("runs", len(known & changed))
+        self.tally.skipped("runs", len(known - changed))

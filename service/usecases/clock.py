@@ -1,0 +1,9 @@
+"""The time, passed in so that tests can set it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,320 @@
+"""What an import will make of an export: names, ids, versions, and where each file goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from service.domain.errors import Conflict, ExportRefused
+from service.domain.importing import Import
+from service.domain.layout import PROXIED, logged_model_path, run_path, version_prefix
+from service.domain.model import Lineage, Manifest, ManifestFile
+from service.domain.names import check_model_name
+from service.exports.mlmodel import MLmodel
+from service.exports.records import (
+    ExperimentRecord,
+    RegisteredModelRecord,
+    RunRecord,
+    ToolRecord,
+    VersionRecord,
+)
+from service.exports.survey import ArtifactFile, Survey, files_below
+from service.exports.versions import VersionFiles, version_files
+from service.usecases.ports import CentralIds, ModelDetails, NewVersion, TrackingBatch, Transaction
+
+EXPERIMENT_NAME = 256
+
+
+@dataclass(frozen=True)
+class Target:
+    """One file of the archive: its digest, and every key it is stored under."""
+
+    size: int
+    sha256: str
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`targets` by member of the archive; `missing` names what the export should hold and does not."""
+
+    batch: TrackingBatch
+    versions: list[NewVersion]
+    details: Mapping[str, ModelDetails]
+    targets: Mapping[str, Target]
+    missing: list[dict[str, str]]
+    unread: list[str]
+
+
+@dataclass
+class _Draft:
+    import_: Import
+    found: Survey
+    ids: CentralIds
+    keys: dict[str, list[str]] = field(default_factory=dict)
+    files: dict[str, ArtifactFile] = field(default_factory=dict)
+    missing: list[dict[str, str]] = field(default_factory=list)
+    versions: list[NewVersion] = field(default_factory=list)
+
+    def target(self, file: ArtifactFile, key: str) -> None:
+        self.files[file.member] = file
+        self.keys.setdefault(file.member, []).append(key)
+
+
+def make_plan(tx: Transaction, import_: Import, found: Survey, ids: CentralIds) -> Plan:
+    """Raises ExportRefused, NotFound or InvalidInput when the export does not hold what was asked for."""
+    draft = _Draft(import_, found, ids)
+    experiments = _experiments(import_, found)
+    lineage = {run.run_id: _run_lineage(import_, run, experiments) for run in found.runs.values()}
+    details: dict[str, ModelDetails] = {}
+    for model in found.models.values():
+        name = _model_name(import_, found, model)
+        _versions_of(draft, model, name, lineage)
+        details[name] = ModelDetails(model.description, model.tags, model.aliases)
+    if import_.options.register:
+        _registered(draft, lineage)
+    # Versions first: their copies are the ones whose digests are checked, the runs' are copied from them.
+    _owned_artifacts(draft)
+    _note_failures(draft)
+    batch = TrackingBatch(
+        import_id=import_.id,
+        workspace=import_.workspace,
+        experiments=[(record, _central_name(import_, record)) for record in experiments.values()],
+        runs=list(found.runs.values()),
+        logged_models=list(found.logged_models.values()),
+        lineage={run_id: asdict(of) for run_id, of in lineage.items()},
+    )
+    targets = {
+        member: Target(draft.files[member].size, draft.files[member].sha256, tuple(keys))
+        for member, keys in draft.keys.items()
+    }
+    return Plan(batch, draft.versions, details, targets, draft.missing, found.unread)
+
+
+def check_plan(tx: Transaction, plan: Plan) -> None:
+    """Refuse before any byte is stored what the database would refuse in the end. Raises Conflict."""
+    for name in {version.model for version in plan.versions} | set(plan.details):
+        owner = tx.models.owner(name)
+        if owner not in (None, plan.batch.workspace):
+            raise Conflict(
+                f"The model name {name!r} is taken by someone else; choose another with model_name.",
+                field="model_name",
+            )
+    for _, name in plan.batch.experiments:
+        if not tx.models.experiment_is_open_to(plan.batch.workspace, name):
+            raise Conflict(
+                f"The experiment name {name!r} is used by someone else; choose another with experiment_name.",
+                field="experiment_name",
+            )
+
+
+def _experiments(import_: Import, found: Survey) -> dict[str, ExperimentRecord]:
+    """By original id: the export's own, and those that its runs only mention."""
+    experiments = dict(found.experiments)
+    names = {
+        found.runs[version.run_id].experiment_id: version.experiment_name
+        for model in found.models.values()
+        for version in model.versions
+        if version.run_id in found.runs and version.experiment_name
+    }
+    mentioned = [(run.experiment_id, run.tool) for run in found.runs.values()]
+    mentioned += [(model.experiment_id, model.tool) for model in found.logged_models.values()]
+    for experiment_id, tool in mentioned:
+        if experiment_id not in experiments:
+            name = names.get(experiment_id) or f"experiment {experiment_id}".strip()
+            experiments[experiment_id] = _mentioned(experiment_id, name, tool)
+    if import_.options.experiment_name and len(experiments) > 1:
+        raise ExportRefused(
+            f"The export holds {len(experiments)} experiments, and experiment_name can name only one.",
+            field="experiment_name",
+        )
+    return experiments
+
+
+def _mentioned(experiment_id: str, name: str, tool: ToolRecord) -> ExperimentRecord:
+    return ExperimentRecord(experiment_id, name, "active", None, None, {}, (), (), "", tool)
+
+
+def _central_name(import_: Import, record: ExperimentRecord) -> str:
+    name = import_.options.experiment_name or f"{import_.workspace}/{record.name}"
+    if len(name) > EXPERIMENT_NAME:
+        raise ExportRefused(
+            f"The experiment would be named {name[:60]!r}…, over {EXPERIMENT_NAME} characters; give experiment_name.",
+            field="experiment_name",
+        )
+    return name
+
+
+def _model_name(import_: Import, found: Survey, model: RegisteredModelRecord) -> str:
+    wanted = import_.options.model_name
+    if wanted and len(found.models) > 1:
+        raise ExportRefused(
+            f"The export holds {len(found.models)} models, and model_name can name only one.", field="model_name"
+        )
+    return check_model_name(wanted or model.name)
+
+
+def _run_lineage(import_: Import, run: RunRecord, experiments: Mapping[str, ExperimentRecord]) -> Lineage:
+    tags = run.tags
+    return Lineage(
+        workspace=import_.workspace,
+        original_run_id=run.run_id,
+        experiment=experiments[run.experiment_id].name,
+        experiment_id=run.experiment_id,
+        user=run.user,
+        run_start_time=run.start_time,
+        run_end_time=run.end_time,
+        notebook=tags.get("mlflow.databricks.notebookPath", "")
+        or (tags.get("mlflow.source.name", "") if tags.get("mlflow.source.type") == "NOTEBOOK" else ""),
+        git_commit=tags.get("mlflow.source.git.commit", "") or tags.get("mlflow.databricks.gitRepoCommit", ""),
+        git_url=tags.get("mlflow.source.git.repoURL", "") or tags.get("mlflow.databricks.gitRepoUrl", ""),
+        tool_version=run.tool.package_version,
+        mlflow_version=run.tool.mlflow_version,
+        tracking_uri=run.tool.tracking_uri,
+        exported_at=run.tool.exported_at,
+        import_id=import_.id,
+        archive_digest=import_.archive_digest,
+        source=_source(run),
+    )
+
+
+def _source(run: RunRecord) -> dict[str, Any]:
+    """What has no field of its own: where the code was, the original artifact root, newer fields as they came."""
+    kept = {
+        key: value
+        for key, value in run.tags.items()
+        if key.startswith(("mlflow.source.", "mlflow.databricks.", "mlflow_exim."))
+    }
+    return {"artifact_uri": run.artifact_uri, "tags": kept, **({"unknown": run.unknown} if run.unknown else {})}
+
+
+def _versions_of(
+    draft: _Draft, model: RegisteredModelRecord, name: str, lineage: Mapping[str, Lineage]
+) -> None:
+    for version in model.versions:
+        files = version_files(draft.found, version)
+        if not files.files:
+            why = "the export does not hold the model's files"
+            draft.missing.append({"kind": "version", "name": f"{model.name}/{version.version}", "reason": why})
+            continue
+        base = lineage.get(version.run_id, _versions_lineage(draft.import_, model))
+        of = replace(
+            base,
+            run_id=draft.ids.run(version.run_id) if version.run_id in draft.found.runs else "",
+            original_run_id=version.run_id,
+            artifact_path=files.artifact_path,
+            experiment=base.experiment or version.experiment_name,
+            original_model=model.name,
+            original_version=str(version.version),
+            original_stage=version.stage,
+            original_source=version.source,
+        )
+        draft.versions.append(_new_version(draft, name, files, of, version))
+
+
+def _versions_lineage(import_: Import, model: RegisteredModelRecord) -> Lineage:
+    """For a version whose run is not in the export."""
+    return Lineage(
+        workspace=import_.workspace,
+        tool_version=model.tool.package_version,
+        mlflow_version=model.tool.mlflow_version,
+        tracking_uri=model.tool.tracking_uri,
+        exported_at=model.tool.exported_at,
+        import_id=import_.id,
+        archive_digest=import_.archive_digest,
+    )
+
+
+def _registered(draft: _Draft, lineage: Mapping[str, Lineage]) -> None:
+    """`register=<artifact path>`: one version for each run that holds the path, oldest run first."""
+    path = draft.import_.options.register.strip("/")
+    for run in sorted(draft.found.runs.values(), key=lambda run: (run.start_time or 0, run.run_id)):
+        files = VersionFiles(files_below(draft.found.artifacts.get(run.folder, ()), path), path, "")
+        if not files.files:
+            named = [
+                model
+                for model, _ in run.model_outputs
+                if model in draft.found.logged_models and draft.found.logged_models[model].name == path
+            ]
+            if not named:
+                continue
+            folder = draft.found.logged_models[named[-1]].folder
+            files = VersionFiles(list(draft.found.artifacts.get(folder, ())), "", named[-1])
+        of = replace(
+            lineage[run.run_id],
+            run_id=draft.ids.run(run.run_id),
+            artifact_path=path,
+            original_source=f"runs:/{run.run_id}/{path}",
+        )
+        draft.versions.append(_new_version(draft, draft.import_.options.model_name, files, of, None))
+    if not draft.versions:
+        raise ExportRefused(f"No run in the export holds the artifact path {path!r}.", field="register")
+
+
+def _new_version(
+    draft: _Draft, name: str, files: VersionFiles, lineage: Lineage, version: VersionRecord | None
+) -> NewVersion:
+    manifest = Manifest.of(ManifestFile(file.path, file.size, file.sha256) for file in files.files)
+    prefix = version_prefix(manifest.digest)
+    for file in files.files:
+        draft.target(file, prefix + file.path)
+    mlmodel = next(
+        (draft.found.mlmodels[file.member] for file in files.files if file.path == "MLmodel" and file.member in draft.found.mlmodels),
+        MLmodel(),
+    )
+    new = NewVersion(
+        model=name,
+        workspace=draft.import_.workspace,
+        manifest=manifest,
+        run_id=lineage.run_id,
+        created_by=draft.import_.created_by,
+        flavors=mlmodel.flavors,
+        signature=mlmodel.signature,
+        lineage=asdict(lineage),
+        # A version made by `register` is known by its run and path when the same export comes again.
+        original_model=lineage.original_model or f"run {lineage.original_run_id}",
+        original_version=lineage.original_version or lineage.artifact_path,
+    )
+    if version is None:
+        return replace(new, user=lineage.user)
+    return replace(
+        new,
+        number=version.version,
+        description=version.description,
+        user=version.user,
+        run_link=version.run_link,
+        tags=version.tags,
+        creation_time=version.creation_time,
+        last_updated_time=version.last_updated_time,
+    )
+
+
+def _owned_artifacts(draft: _Draft) -> None:
+    workspace = draft.import_.workspace
+    roots = {run.folder: run_path(workspace, draft.ids.run(run.run_id)) for run in draft.found.runs.values()}
+    roots |= {
+        model.folder: logged_model_path(workspace, draft.ids.logged_model(model.model_id))
+        for model in draft.found.logged_models.values()
+    }
+    for folder, files in draft.found.artifacts.items():
+        root = roots.get(folder)
+        if root is None:
+            draft.found.unread.extend(file.member for file in files)
+            continue
+        for file in files:
+            draft.target(file, f"{PROXIED}{root}/{file.path}")
+
+
+def _note_failures(draft: _Draft) -> None:
+    """What the tool itself could not export, and says so."""
+    for experiment in draft.found.experiments.values():
+        _note(draft, "run", experiment.failed_runs, "the export tool recorded it as failed")
+        absent = [run_id for run_id in experiment.run_ids if run_id not in draft.found.runs]
+        _note(draft, "run", absent, "experiment.json lists it and its folder is not there")
+    for model in draft.found.models.values():
+        _note(draft, "version", model.failed_versions, "the export tool recorded it as failed")
+
+
+def _note(draft: _Draft, kind: str, names: Iterable[str], reason: str) -> None:
+    draft.missing.extend({"kind": kind, "name": name, "reason": reason} for name in names)

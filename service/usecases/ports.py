@@ -1,0 +1,324 @@
+"""What the use cases need from the outside, as protocols; `service.stores` implements them.
+
+Every store method raises `Unavailable` when the part behind it does not answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, BinaryIO, Protocol
+
+from service.domain.environment import Assignment, Environment
+from service.domain.identity import Token
+from service.domain.importing import Import, ImportState
+from service.domain.model import Manifest, ModelVersion, RegisteredModel
+from service.domain.workspace import Workspace
+from service.exports.records import ExperimentRecord, LoggedModelRecord, RunRecord
+
+Clock = Callable[[], datetime]
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """`size` in bytes; `etag` as the store gives it, without quotes."""
+
+    key: str
+    size: int
+    etag: str
+
+
+class ObjectStore(Protocol):
+    """Objects under UTF-8 keys without a leading `/`. A put replaces; every read is of one whole put."""
+
+    def put(self, key: str, data: BinaryIO, size: int | None = None) -> ObjectInfo:
+        """Store all of `data`; `size` None means unknown. Memory stays flat. Nothing is stored if `data` raises."""
+        ...
+
+    def open(self, key: str, offset: int = 0, length: int | None = None) -> AbstractContextManager[BinaryIO]:
+        """Read from `offset`. Raises NotFound(kind="object")."""
+        ...
+
+    def stat(self, key: str) -> ObjectInfo:
+        """Raises NotFound(kind="object")."""
+        ...
+
+    def list(self, prefix: str, *, recursive: bool = True) -> Iterator[ObjectInfo]:
+        """Objects whose keys begin with `prefix`, by key; not recursive: also `…/` for each folder (size 0)."""
+        ...
+
+    def copy(self, source: str, target: str) -> ObjectInfo:
+        """Copy inside the store. Raises NotFound(kind="object")."""
+        ...
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Absent keys are fine."""
+        ...
+
+    def presign(self, key: str, seconds: int, filename: str = "") -> str:
+        """A URL with which anyone may GET the object for `seconds`, at the host clients see."""
+        ...
+
+    def check(self) -> None:
+        """Raises Unavailable unless the store answers and the bucket is there."""
+        ...
+
+
+class Workspaces(Protocol):
+    def put(self, workspace: Workspace) -> bool:
+        """Create or replace all but `created_at`; true when created."""
+        ...
+
+    def get(self, name: str) -> Workspace:
+        """Raises NotFound(kind="workspace")."""
+        ...
+
+    def list(self) -> Sequence[Workspace]: ...
+
+    def delete(self, name: str) -> None:
+        """Raises NotFound(kind="workspace"), InUse when imports or models refer to it."""
+        ...
+
+
+class Environments(Protocol):
+    def put(self, environment: Environment) -> bool:
+        """Create or replace; true when created. Raises InUse when a stage left out still has a version."""
+        ...
+
+    def get(self, name: str) -> Environment:
+        """Raises NotFound(kind="environment")."""
+        ...
+
+    def list(self) -> Sequence[Environment]: ...
+
+    def delete(self, name: str) -> None:
+        """Raises NotFound(kind="environment"), InUse when a stage has a version."""
+        ...
+
+
+class Tokens(Protocol):
+    def add(self, token: Token, hash: bytes) -> None: ...
+
+    def find(self, hash: bytes) -> Token | None: ...
+
+    def list(self) -> Sequence[Token]: ...
+
+    def revoke(self, token_id: str, at: datetime) -> Token:
+        """Raises NotFound(kind="token"); revoking twice keeps the first time."""
+        ...
+
+
+class Imports(Protocol):
+    def add(self, new: Import, idempotency_key: str | None) -> Import:
+        """Insert and queue, or answer with the live import of the same key (compare ids).
+
+        Raises Conflict when `idempotency_key` was used with another archive or other options.
+        """
+        ...
+
+    def get(self, import_id: str) -> Import:
+        """Raises NotFound(kind="import")."""
+        ...
+
+    def list(self, workspace: str | None, limit: int, before: str | None) -> Sequence[Import]:
+        """Newest first; `before` is the id to go on after."""
+        ...
+
+    def start(self, import_id: str, at: datetime) -> Import | None:
+        """received or running -> running, one attempt more; None when it is already final."""
+        ...
+
+    def progress(self, import_id: str, progress: Mapping[str, int]) -> ImportState:
+        """Write progress; answers with the state, so that a cancelled import can stop."""
+        ...
+
+    def finish(
+        self,
+        import_id: str,
+        state: ImportState,
+        at: datetime,
+        report: Mapping[str, Any] | None = None,
+        problem: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """To a final state; false, and nothing written, when it already has one."""
+        ...
+
+
+class Models(Protocol):
+    def get(self, name: str) -> RegisteredModel:
+        """Raises NotFound(kind="model")."""
+        ...
+
+    def list(self) -> Sequence[RegisteredModel]: ...
+
+    def version(self, model: str, version: int) -> ModelVersion:
+        """Raises NotFound(kind="version")."""
+        ...
+
+    def manifest(self, digest: str) -> Manifest:
+        """Raises NotFound(kind="digest")."""
+        ...
+
+    def has_manifest(self, digest: str) -> bool: ...
+
+    def run(self, run_id: str) -> RunInfo:
+        """Raises NotFound(kind="run")."""
+        ...
+
+    def owner(self, name: str) -> str | None:
+        """The workspace that owns the model's name; '' when MLflow has it without one; None when it is free."""
+        ...
+
+    def experiment_is_open_to(self, workspace: str, name: str) -> bool:
+        """Whether an import of the workspace may write to the experiment of that name, or create it."""
+        ...
+
+    def set_details(self, name: str, details: ModelDetails) -> None:
+        """Write a registered model's description, tags and aliases; those it has and `details` lacks stay."""
+        ...
+
+    def add_version(self, new: NewVersion) -> ModelVersion:
+        """Number it, write it here and in MLflow's registry; the model is created when new.
+
+        Raises Conflict when another workspace owns the model's name.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class NewVersion:
+    """A version to be registered; the files are already stored under the manifest's digest.
+
+    `original_model` and `original_version` name the version this one was exported from, if any; its number
+    is kept when free. Times are milliseconds since 1970.
+    """
+
+    model: str
+    workspace: str
+    manifest: Manifest
+    run_id: str
+    created_by: str
+    flavors: Mapping[str, Any]
+    signature: Mapping[str, Any] | None
+    lineage: Mapping[str, Any]
+    number: int | None = None
+    original_model: str = ""
+    original_version: str = ""
+    description: str = ""
+    user: str = ""
+    run_link: str = ""
+    tags: Mapping[str, str] | None = None
+    creation_time: int | None = None
+    last_updated_time: int | None = None
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """`workspace` is empty for a run that was logged here; `lineage` holds fields of Lineage."""
+
+    run_id: str
+    workspace: str
+    artifact_uri: str
+    lineage: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ModelDetails:
+    description: str
+    tags: Mapping[str, str]
+    aliases: Mapping[str, int]
+
+
+class Stages(Protocol):
+    def assign(self, wanted: Assignment) -> Assignment:
+        """Make `wanted.version` the current one, with the next revision, and record the transition.
+
+        A version that is already current is left as it is. Raises NotFound for environment, model or version.
+        """
+        ...
+
+    def current(self, environment: str, model: str, stage: str) -> tuple[Assignment, ModelVersion]:
+        """Raises NotFound for the environment, stage or model, or kind="assignment" when the stage is empty."""
+        ...
+
+    def list(self, environment: str) -> Sequence[Assignment]: ...
+
+
+class Transaction(Protocol):
+    """One database transaction; rolled back unless the block ends without an error."""
+
+    workspaces: Workspaces
+    environments: Environments
+    tokens: Tokens
+    imports: Imports
+    models: Models
+    stages: Stages
+
+
+class RegistryStore(Protocol):
+    def transaction(self) -> AbstractContextManager[Transaction]: ...
+
+    def check(self) -> None:
+        """Raises Unavailable unless the database answers and both schemas are at head."""
+        ...
+
+
+class RunSpool(Protocol):
+    """Rows of runs on their way to the database, kept on local disk so that memory stays flat."""
+
+    def add(self, run: RunRecord) -> None:
+        """Raises ExportRefused when a value is longer than MLflow's tables take."""
+        ...
+
+    @property
+    def rows(self) -> int: ...
+
+
+class TrackingStore(Protocol):
+    """MLflow's experiments, runs and logged models, written in bulk."""
+
+    def ids(self, workspace: str) -> CentralIds: ...
+
+    def spool(self, ids: CentralIds) -> AbstractContextManager[RunSpool]: ...
+
+    def write(self, tx: Transaction, batch: TrackingBatch, spool: RunSpool, ids: CentralIds) -> TrackingCounts:
+        """Write all of it in the transaction. Raises IdsChanged when an id was taken since `ids` was asked."""
+        ...
+
+
+class CentralIds(Protocol):
+    """Ids here for ids there: the same, unless another workspace or a run logged here has it already."""
+
+    def run(self, original: str) -> str: ...
+
+    def logged_model(self, original: str) -> str: ...
+
+
+class IdsChanged(Exception):
+    """Another import took an id first; plan again."""
+
+
+@dataclass(frozen=True)
+class TrackingBatch:
+    """`experiments` pairs each record with its central name; runs and models of others name their experiment's id.
+
+    `lineage` is kept with each run, by original run id.
+    """
+
+    import_id: str
+    workspace: str
+    experiments: Sequence[tuple[ExperimentRecord, str]]
+    runs: Sequence[RunRecord]
+    logged_models: Sequence[LoggedModelRecord]
+    lineage: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class TrackingCounts:
+    """By kind: how many were created, updated, and left as they were."""
+
+    created: Mapping[str, int]
+    updated: Mapping[str, int]
+    skipped: Mapping[str, int]

@@ -1,0 +1,102 @@
+"""Register a folder of a run's artifacts as a version: its bytes are copied where nobody else writes."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from service.domain.errors import InvalidInput, NotFound
+from service.domain.identity import Principal, Scope
+from service.domain.layout import artifact_prefix, pending_prefix, version_prefix
+from service.domain.model import Lineage, Manifest, ManifestFile, ModelVersion
+from service.domain.names import check_model_name
+from service.exports.mlmodel import MAX_SIZE, MLmodel, read_mlmodel
+from service.usecases.ports import NewVersion, ObjectStore, RegistryStore, RunInfo
+
+BLOCK = 1024 * 1024
+
+
+def register_version(
+    store: RegistryStore, objects: ObjectStore, by: Principal, model: str, run_id: str, artifact_path: str
+) -> ModelVersion:
+    """Copy, hash, and write the version; equal bytes are stored once.
+
+    Raises NotFound(kind="run") or NotFound(kind="artifact") when the run does not hold the path, NotAllowed
+    when the run's workspace is not the caller's, Conflict when another workspace owns the model's name.
+    """
+    check_model_name(model)
+    path = _clean(artifact_path)
+    with store.transaction() as tx:
+        run = tx.models.run(run_id)
+    by.require(Scope("import", run.workspace))
+    root = artifact_prefix(run.artifact_uri)
+    if root is None:
+        raise NotFound("artifact", artifact_path, f"The artifacts of run {run_id!r} are not kept by this registry.")
+    folder = f"{root}/{path}".rstrip("/") + "/"
+    found = [info.key for info in objects.list(folder)]
+    if not found:
+        raise NotFound("artifact", artifact_path, f"Run {run_id!r} has no artifacts under {artifact_path!r}.")
+    manifest, mlmodel = _freeze(store, objects, folder, found)
+    lineage = {**run.lineage, "run_id": run_id, "artifact_path": path}
+    with store.transaction() as tx:
+        return tx.models.add_version(
+            NewVersion(
+                model=model,
+                workspace=run.workspace,
+                manifest=manifest,
+                run_id=run_id,
+                created_by=by.name,
+                flavors=mlmodel.flavors,
+                signature=mlmodel.signature,
+                lineage={**asdict(Lineage()), **lineage},
+                user=by.name,
+            )
+        )
+
+
+def _clean(artifact_path: str) -> str:
+    path = artifact_path.strip("/")
+    if any(segment in ("", ".", "..") for segment in path.split("/")) and path:
+        raise InvalidInput("artifact_path must be relative, without '.' and '..'.", field="artifact_path")
+    return path
+
+
+def _freeze(store: RegistryStore, objects: ObjectStore, folder: str, keys: list[str]) -> tuple[Manifest, MLmodel]:
+    """Copy first, hash the copy: what a client writes to the run meanwhile cannot get in between."""
+    pending = pending_prefix(str(uuid.uuid4()))
+    copies = {key: pending + key[len(folder) :] for key in keys}
+    try:
+        for source, copy in copies.items():
+            objects.copy(source, copy)
+        manifest = Manifest.of(_hashed(objects, copy, copy[len(pending) :]) for copy in copies.values())
+        mlmodel = _mlmodel(objects, pending, manifest)
+        with store.transaction() as tx:
+            stored = tx.models.has_manifest(manifest.digest)
+        if not stored:
+            target = version_prefix(manifest.digest)
+            for file in manifest.files:
+                objects.copy(pending + file.path, target + file.path)
+    finally:
+        objects.delete(copies.values())
+    return manifest, mlmodel
+
+
+def _hashed(objects: ObjectStore, key: str, path: str) -> ManifestFile:
+    hasher = hashlib.sha256()
+    size = 0
+    with objects.open(key) as body:
+        while block := body.read(BLOCK):
+            hasher.update(block)
+            size += len(block)
+    return ManifestFile(path, size, hasher.hexdigest())
+
+
+def _mlmodel(objects: ObjectStore, prefix: str, manifest: Manifest) -> MLmodel:
+    file = manifest.file("MLmodel")
+    if file is None or file.size > MAX_SIZE:
+        return MLmodel()
+    with objects.open(prefix + file.path) as body:
+        return read_mlmodel(body.read()) or MLmodel()

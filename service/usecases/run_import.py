@@ -1,0 +1,158 @@
+"""Run a received import: read the archive, store its bytes, then write all rows in one transaction.
+
+The rows are the commit mark. Whatever ends an attempt before them leaves nothing a client can see, and the
+next attempt does the same work over the same keys.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from service.domain.errors import RegistryError, Unavailable
+from service.domain.importing import Import, ImportState
+from service.exports.archive import Limits, read_members
+from service.exports.survey import Survey, survey
+from service.usecases.import_artifacts import store_artifacts
+from service.usecases.import_plan import Plan, check_plan, make_plan
+from service.usecases.import_report import Report
+from service.usecases.object_reader import ObjectReader
+from service.usecases.ports import (
+    CentralIds,
+    Clock,
+    IdsChanged,
+    ObjectStore,
+    RegistryStore,
+    RunSpool,
+    TrackingStore,
+    Transaction,
+)
+
+log = logging.getLogger(__name__)
+ATTEMPTS = 5
+
+
+class Cancelled(Exception):
+    """The import reached a final state from outside while it ran."""
+
+
+@dataclass(frozen=True)
+class Importer:
+    """What an import needs. `limits` bound the archive."""
+
+    store: RegistryStore
+    objects: ObjectStore
+    tracking: TrackingStore
+    clock: Clock
+    problem: Any
+    limits: Limits = Limits()
+
+    def run(self, import_id: str) -> ImportState | None:
+        """Bring the import to a final state; None when it already had one.
+
+        Raises Unavailable when a part did not answer: the job is to be tried again.
+        """
+        with self.store.transaction() as tx:
+            import_ = tx.imports.start(import_id, self.clock())
+        if import_ is None:
+            return None
+        try:
+            self._until_ids_hold(import_)
+            state = ImportState.DONE
+        except Cancelled:
+            state = ImportState.CANCELLED
+        except Unavailable:
+            raise
+        except RegistryError as error:
+            state = ImportState.REFUSED
+            log.info("import refused", extra={"import_id": import_id, "slug": error.slug})
+            with self.store.transaction() as tx:
+                tx.imports.finish(import_id, state, self.clock(), problem=self.problem(error))
+        self.objects.delete([import_.archive_key])
+        return state
+
+    def fail(self, import_id: str, error: RegistryError) -> None:
+        """Give up after the last attempt; the archive stays for whoever looks into it."""
+        with self.store.transaction() as tx:
+            tx.imports.finish(import_id, ImportState.FAILED, self.clock(), problem=self.problem(error))
+
+    def _until_ids_hold(self, import_: Import) -> None:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                self._take_in(import_)
+                return
+            except IdsChanged:
+                log.info("ids changed, planning again", extra={"import_id": import_.id, "attempt": attempt})
+        raise Unavailable("Other imports keep taking the same ids.", part="postgres")
+
+    def _take_in(self, import_: Import) -> None:
+        ids = self.tracking.ids(import_.workspace)
+        with self.tracking.spool(ids) as spool:
+            found = self._survey(import_, spool)
+            with self.store.transaction() as tx:
+                plan = make_plan(tx, import_, found, ids)
+                check_plan(tx, plan)
+            stored = self._store(import_, found, plan)
+            with self.store.transaction() as tx:
+                report = self._write(tx, import_, plan, spool, ids)
+                report.artifacts(stored)
+                if not tx.imports.finish(import_.id, ImportState.DONE, self.clock(), report=report.document()):
+                    raise Cancelled
+
+    def _survey(self, import_: Import, spool: RunSpool) -> Survey:
+        step = _Steps(self, import_)
+        with contextlib.closing(self._reader(import_)) as archive:
+            members = read_members(archive, import_.archive_size, self.limits)  # type: ignore[arg-type]
+            found = survey(
+                members, spool.add, lambda so_far: step.at({"bytes_read": so_far.bytes, "rows_read": spool.rows})
+            )
+        step.at({"bytes_read": found.bytes, "rows_read": spool.rows}, force=True)
+        return found
+
+    def _store(self, import_: Import, found: Survey, plan: Plan) -> int:
+        if not plan.targets:
+            return 0
+        step = _Steps(self, import_, {"bytes_read": found.bytes})
+        with contextlib.closing(self._reader(import_)) as archive:
+            members = read_members(archive, import_.archive_size, self.limits)  # type: ignore[arg-type]
+            return store_artifacts(
+                self.objects, members, plan.targets, lambda done: step.at({"bytes_stored": done})
+            )
+
+    def _reader(self, import_: Import) -> ObjectReader:
+        return ObjectReader(self.objects, import_.archive_key, import_.archive_size)
+
+    def _write(self, tx: Transaction, import_: Import, plan: Plan, spool: RunSpool, ids: CentralIds) -> Report:
+        report = Report(import_, plan)
+        report.tracking(self.tracking.write(tx, plan.batch, spool, ids))
+        for version in plan.versions:
+            report.version(version, tx.models.add_version(version))
+        for name, details in plan.details.items():
+            tx.models.set_details(name, report.renumbered(name, details))
+        for assignment in report.assignments(self.clock()):
+            tx.stages.assign(assignment)
+        return report
+
+
+class _Steps:
+    """Writes progress at most twice a second, and notices there that the import was cancelled."""
+
+    def __init__(self, importer: Importer, import_: Import, progress: Mapping[str, int] | None = None) -> None:
+        self._importer = importer
+        self._import = import_
+        self._progress = dict(progress or {})
+        self._last = importer.clock()
+
+    def at(self, progress: Mapping[str, int], *, force: bool = False) -> None:
+        now = self._importer.clock()
+        if not force and (now - self._last).total_seconds() < 0.5:
+            return
+        self._last = now
+        self._progress.update(progress)
+        with self._importer.store.transaction() as tx:
+            state = tx.imports.progress(self._import.id, self._progress)
+        if state is not ImportState.RUNNING:
+            raise Cancelled

@@ -1,0 +1,32 @@
+"""Builds the parts from the settings; nothing connects before it is first used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from service.settings import Settings
+from service.stores.objects import S3Objects
+from service.stores.postgres import PostgresRegistry, make_engine
+from service.stores.queue import JobQueue
+from service.stores.tracking import PostgresTracking
+from service.usecases.clock import utc_now
+from service.usecases.ports import Clock, ObjectStore, RegistryStore, TrackingStore
+
+
+@dataclass(frozen=True)
+class Parts:
+    store: RegistryStore
+    objects: ObjectStore
+    tracking: TrackingStore
+    clock: Clock = utc_now
+
+
+def make_parts(settings: Settings, engine: sa.Engine | None = None) -> Parts:
+    engine = engine or make_engine(settings.database_url, settings.database_pool)
+    return Parts(
+        store=PostgresRegistry(engine, JobQueue()),
+        objects=S3Objects(settings.s3),
+        tracking=PostgresTracking(engine),
+    )
