@@ -6,23 +6,25 @@ FROM ${BASE} AS builder
 WORKDIR /src
 # The environment gets no pip of its own; the base's pip installs into it from outside.
 RUN ["python3", "-m", "venv", "--without-pip", "/opt/venv"]
-# Dependencies first and alone: a change to our code leaves this layer, the slow one, as it is.
-# Wheels only, so that no compiler is needed.
+# Dependencies first and alone, wheels only, so that no compiler is needed.
 COPY pyproject.toml .ci/constraints.txt ./
 RUN python3 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
         > requirements.txt \
     && python3 -m pip --python /opt/venv/bin/python install --no-cache-dir --no-compile --only-binary :all: \
-        -c constraints.txt -r requirements.txt
+        -c constraints.txt -r requirements.txt \
+    && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
+# Our own code beside them, so that a release which changes only code is one small layer.
 COPY README.md ./
 COPY migrations/ migrations/
 COPY service/ service/
-RUN python3 -m pip --python /opt/venv/bin/python install --no-cache-dir --no-compile --no-deps . \
-    && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
+RUN python3 -m pip --python /opt/venv/bin/python install --no-cache-dir --no-compile --no-deps --prefix /opt/service . \
+    && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/service/lib
 
 FROM ${BASE}
 # The official Python images ship their standard library without bytecode, and nothing can be written later.
 RUN ["python3", "-c", "import compileall, re, sysconfig; compileall.compile_dir(sysconfig.get_path('stdlib'), quiet=2, rx=re.compile('/(dist|site)-packages/'))"]
 COPY --from=builder /opt/venv /opt/venv
+COPY --from=builder /opt/service /opt/venv
 # HOME: the user has no entry in /etc/passwd and no directory; /tmp is the one writable place.
 ENV PATH=/opt/venv/bin:$PATH \
     HOME=/tmp \

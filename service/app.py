@@ -11,6 +11,7 @@ from service.api.imports import add_imports
 from service.api.models import add_models
 from service.api.payloads import Problem
 from service.api.places import add_environments, add_workspaces
+from service.api.runs import add_runs
 from service.api.stages import add_stages
 from service.api.status import add_status
 from service.api.tokens import add_tokens
@@ -48,6 +49,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
     add_environments(v1, parts)
     add_tokens(v1, parts)
     add_imports(v1, parts, settings.import_max_bytes)
+    add_runs(v1, parts)
     add_models(v1, parts)
     add_stages(v1, parts, settings.presign_seconds)
     app.register_api(v1)

@@ -155,3 +155,4 @@ def _checked_environ(environ: Mapping[str, str]) -> Mapping[str, str]:
 
 if __name__ == "__main__":
     main()
+

@@ -27,10 +27,11 @@ preload_app = True
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - heartbeats must not wait for a disk
 timeout = 60
 graceful_timeout = 30
-keepalive = 75
+keepalive = 5  # idle connections must not hold up a stop
 accesslog = os.environ.get("MODEL_REGISTRY_ACCESS_LOG") or None
 errorlog = "-"
 server_header = False
+control_socket_disable = True
 
 
 def when_ready(server: Any) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 PREFIX = "MODEL_REGISTRY_"
+SEARCH_PATH = "options=-csearch_path%3Dpublic"
 MIB = 1024 * 1024
 GIB = 1024 * MIB
 
@@ -73,9 +74,15 @@ class Settings:
 
 
 def _psycopg2_url(reader: _Reader, url: str) -> str:
-    """SQLAlchemy 2.1 maps a bare `postgresql://` to psycopg 3; the service runs on psycopg2."""
+    """The URL for SQLAlchemy on psycopg2, and with a fixed search path.
+
+    SQLAlchemy 2.1 maps a bare `postgresql://` to psycopg 3. And Postgres by default looks first into a schema
+    named like the role: for a role `registry` MLflow would take our tables for its own.
+    """
     scheme, separator, rest = url.partition("://")
     if scheme in ("postgresql", "postgres", "postgresql+psycopg2"):
+        if "options=" not in rest:
+            rest += ("&" if "?" in rest else "?") + SEARCH_PATH
         return f"postgresql+psycopg2{separator}{rest}"
     if url:
         reader.problems.append(f"{PREFIX}DATABASE_URL must start with postgresql://, not {scheme}://")

@@ -61,6 +61,7 @@ def make_worker_app(settings: Settings) -> procrastinate.App:
 
 def run_worker(settings: Settings, concurrency: int) -> None:
     """Run jobs until SIGINT or SIGTERM; what is running then is finished first."""
+    logging.getLogger("procrastinate").setLevel(logging.WARNING)  # it tells of every job, the periodic ones too
     app = make_worker_app(settings)
     log.info("worker started")
     app.run_worker(

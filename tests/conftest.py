@@ -50,7 +50,8 @@ def object_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Embedded
 
 def database_url(server: EmbeddedPostgres, name: str) -> str:
     # The server's address is in the query: only the database's name changes.
-    return sa.make_url(server.url).set(database=name).render_as_string(hide_password=False)
+    url = sa.make_url(server.url).set(database=name).update_query_dict({"options": "-csearch_path=public"})
+    return url.render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="session")

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from flask_openapi3.models import RawModel  # type: ignore[attr-defined]
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from service.domain.names import SLUG_PATTERN, STAGE_PATTERN
 
-Text = Field(default="", max_length=5000, pattern=r"^[^\x00]*$")
+Storable = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
+"""Text that a database holds: without NUL."""
+Text = Field(default="", max_length=5000)
 
 
 class In(BaseModel):
-    """A request body: unknown fields are refused, since they are most likely misspelt."""
+    """A request body: unknown fields are refused, since they are most likely misspelt; `"1"` is no number."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Query(BaseModel):
+    """Parameters of a query: unknown ones are refused, since they are most likely misspelt."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -37,15 +45,15 @@ class Problem(Out):
 
 
 class WorkspacePath(BaseModel):
-    workspace: str = Field(description="name of a workspace", max_length=63)
+    workspace: Storable = Field(description="name of a workspace", max_length=63)
 
 
 class EnvironmentPath(BaseModel):
-    environment: str = Field(description="name of an environment", max_length=63)
+    environment: Storable = Field(description="name of an environment", max_length=63)
 
 
 class ModelPath(BaseModel):
-    model: str = Field(description="name of a registered model", max_length=256)
+    model: Storable = Field(description="name of a registered model", max_length=256)
 
 
 class VersionPath(ModelPath):
@@ -53,15 +61,15 @@ class VersionPath(ModelPath):
 
 
 class StagePath(EnvironmentPath, ModelPath):
-    stage: str = Field(description="name of a stage of the environment", max_length=63)
+    stage: Storable = Field(description="name of a stage of the environment", max_length=63)
 
 
 class ImportPath(BaseModel):
-    import_id: str = Field(description="id of an import", max_length=64)
+    import_id: Storable = Field(description="id of an import", max_length=64)
 
 
 class TokenPath(BaseModel):
-    token_id: str = Field(description="id of a token", max_length=64)
+    token_id: Storable = Field(description="id of a token", max_length=64)
 
 
 # workspaces and environments
@@ -69,8 +77,8 @@ class TokenPath(BaseModel):
 
 class WorkspaceIn(In):
     kind: Literal["databricks", "azureml", "fabric", "mlflow"]
-    url: str = Field(default="", max_length=2000, pattern=r"^[^\x00]*$")
-    description: str = Text
+    url: Storable = Field(default="", max_length=2000)
+    description: Storable = Text
 
 
 class WorkspaceOut(Out):
@@ -86,13 +94,13 @@ class WorkspacesOut(Out):
 
 
 class EnvironmentIn(In):
-    stages: list[str] | None = Field(
+    stages: list[Storable] | None = Field(
         default=None,
         min_length=1,
         max_length=50,
         description=f"in order, each {STAGE_PATTERN}; default: Staging, Production, Archived",
     )
-    description: str = Text
+    description: Storable = Text
 
 
 class EnvironmentOut(Out):
@@ -110,8 +118,8 @@ class EnvironmentsOut(Out):
 
 
 class TokenIn(In):
-    name: str = Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")
-    scopes: list[str] = Field(
+    name: Storable = Field(min_length=1, max_length=200)
+    scopes: list[Storable] = Field(
         min_length=1,
         max_length=100,
         description="admin, import:<workspace>, read:<environment>, promote:<environment>; * stands for each",
@@ -146,16 +154,52 @@ class ArchiveBody(RawModel):  # type: ignore[misc]
     mimetypes = ["application/gzip", "application/x-tar", "application/zstd", "application/zip", "application/octet-stream"]
 
 
-class ImportQuery(BaseModel):
-    experiment_name: str = Field(default="", description="central name instead of <workspace>/<name>")
-    model_name: str = Field(default="", description="central name of the registered model")
-    register_: str = Field(default="", alias="register", description="register this artifact path of each run; needs model_name")
-    environment: str = Field(default="", description="apply the source's stages to this environment")
+class ImportQuery(Query):
+    experiment_name: Storable = Field(default="", max_length=256, description="central name instead of <workspace>/<name>")
+    model_name: Storable = Field(default="", max_length=256, description="central name of the registered model")
+    register_: Storable = Field(
+        default="",
+        alias="register",
+        max_length=900,
+        description="register this artifact path of each run; needs model_name",
+    )
+    environment: Storable = Field(
+        default="", max_length=63, description="apply the source's stages to this environment; needs its promote scope"
+    )
 
 
-class ImportListQuery(BaseModel):
+class ImportHeaders(BaseModel):
+    prefer: str = Field(default="", alias="Prefer", description="wait=<seconds>: answer when the import is final")
+    idempotency_key: Storable | None = Field(
+        default=None,
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="a name for this request: sent again, it is answered with the first one's import",
+    )
+
+
+class ImportListQuery(Query):
     limit: int = Field(default=50, ge=1, le=500)
-    before: str | None = Field(default=None, description="id of the last import of the page before")
+    before: Storable | None = Field(default=None, max_length=64, description="id of the last import of the page before")
+
+
+class RunPath(BaseModel):
+    run_id: Storable = Field(description="id of a run in this registry", max_length=64)
+
+
+class OriginalRunPath(WorkspacePath):
+    original_run_id: Storable = Field(description="id of a run in the workspace", max_length=64)
+
+
+class RunOut(Out):
+    """A run's ids here and there; `lineage` as the source said it."""
+
+    run_id: str
+    experiment_id: str
+    workspace: str
+    artifact_uri: str
+    lineage: dict[str, Any]
 
 
 class ImportOut(Out):
@@ -183,8 +227,8 @@ class ImportsOut(Out):
 
 
 class VersionIn(In):
-    run_id: str = Field(min_length=1, max_length=64, pattern=r"^[^\x00]*$")
-    artifact_path: str = Field(default="", max_length=900, pattern=r"^[^\x00]*$")
+    run_id: Storable = Field(min_length=1, max_length=64)
+    artifact_path: Storable = Field(default="", max_length=900)
 
 
 class LineageOut(Out):
@@ -246,9 +290,13 @@ class ModelsOut(Out):
 # stages
 
 
+class StageHeaders(BaseModel):
+    if_none_match: str = Field(default="", alias="If-None-Match", description="the ETag of an answer: 304 if it still holds")
+
+
 class StageIn(In):
     version: int = Field(ge=1, le=2**31 - 1)
-    comment: str = Text
+    comment: Storable = Text
 
 
 class StageOut(VersionOut):

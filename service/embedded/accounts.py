@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from service.embedded.parts import PartFailed
+from service.embedded.parts import PartError
 
 NAME = "model-registry"
 ACL = "system.posix_acl_access"
@@ -31,7 +31,7 @@ def database_account() -> Account | None:
     """None for an ordinary user, who runs everything as himself; root gets an own system user, once.
 
     Raises:
-        PartFailed: the user cannot be created.
+        PartError: the user cannot be created.
     """
     if os.geteuid() != 0:
         return None
@@ -50,8 +50,8 @@ def _create() -> pwd.struct_passwd:
         subprocess.run(command, capture_output=True, check=False)
         return pwd.getpwnam(NAME)
     except (FileNotFoundError, KeyError) as error:
-        message = f"PostgreSQL does not run as root. Create a system user named {NAME}, or start as another user."
-        raise PartFailed(message) from error
+        message = f"PostgreSQL refuses to run as root: create a system user {NAME}, or start as another user."
+        raise PartError(message) from error
 
 
 def allow_search(directory: Path, account: Account) -> None:
@@ -66,19 +66,22 @@ def _may_search(folder: Path, account: Account) -> bool:
     status = folder.stat()
     if status.st_uid == account.uid:
         return bool(status.st_mode & 0o100)
-    if any(tag == USER and owner == account.uid and perm & SEARCH for tag, perm, owner in _entries(folder)):
+    entries = _entries(folder)
+    # A later chmod leaves the entry in place and takes its effect away through the mask.
+    if entries.get((USER, account.uid), 0) & entries.get((MASK, NO_ID), 0) & SEARCH:
         return True
     return bool(status.st_mode & 0o001) and status.st_gid != account.gid
 
 
-def _entries(folder: Path) -> list[tuple[int, int, int]]:
+def _entries(folder: Path) -> dict[tuple[int, int], int]:
+    """Permissions by tag and id; empty for a folder without an access list."""
     try:
         blob = os.getxattr(folder, ACL)
     except OSError as error:
         if error.errno in (errno.ENODATA, errno.ENOTSUP):
-            return []
+            return {}
         raise
-    return [(tag, perm, owner) for tag, perm, owner in struct.iter_unpack("<HHI", blob[4:])]
+    return {(tag, owner): perm for tag, perm, owner in struct.iter_unpack("<HHI", blob[4:])}
 
 
 def _grant_search(folder: Path, account: Account) -> None:
@@ -94,7 +97,7 @@ def _grant_search(folder: Path, account: Account) -> None:
 
 def _acl(folder: Path, mode: int, account: Account) -> bytes:
     """The folder's access list with our entry in it. The mask bounds named entries, so it must allow ours."""
-    entries = {(tag, owner): perm for tag, perm, owner in _entries(folder)} or {
+    entries = _entries(folder) or {
         (USER_OBJ, NO_ID): mode >> 6 & 7,
         (GROUP_OBJ, NO_ID): mode >> 3 & 7,
         (OTHER, NO_ID): mode & 7,

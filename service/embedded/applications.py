@@ -40,7 +40,7 @@ class Place:
     environ: Mapping[str, str]
 
     def program(self, name: str, slug: str, argv: tuple[str, ...]) -> Program:
-        """The data directory is the working directory, so that no module of the caller's can get in the way."""
+        """The data directory is the working directory: no module beside the caller can get in the way."""
         return Program(
             name=name,
             argv=argv,
@@ -82,5 +82,5 @@ class Application:
     def tail(self) -> str:
         return self._child.tail()
 
-    def stop(self) -> None:
-        self._child.stop()
+    def stop(self) -> bool:
+        return self._child.stop()

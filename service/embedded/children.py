@@ -13,7 +13,7 @@ from pathlib import Path
 from service.embedded.accounts import Account
 from service.embedded.files import open_log, tail
 from service.embedded.leftovers import MARK_VARIABLE
-from service.embedded.parts import PartFailed
+from service.embedded.parts import PartError
 
 LAUNCHER = Path(__file__).with_name("launch.py")
 
@@ -73,19 +73,20 @@ class Child:
         return self._process.poll() if self._process else None
 
     def check(self) -> None:
-        """Raises PartFailed when the process has ended."""
+        """Raises PartError when the process has ended."""
         code = self.exit_code()
         if code is not None:
-            raise PartFailed(f"{self._program.name} ended with {describe_exit(code)}", self.tail())
+            raise PartError(f"{self._program.name} ended with {describe_exit(code)}", self.tail())
 
     def tail(self) -> str:
         """What this run last wrote to its log."""
         return tail(self._program.log, self._log_start)
 
-    def stop(self) -> None:
+    def stop(self) -> bool:
+        """Ask it to end, kill it when it takes too long. Returns whether it was still running."""
         process, self._process = self._process, None
-        if process is None:
-            return
+        if process is None or process.poll() is not None:
+            return False
         process.send_signal(self._program.stop_signal)
         try:
             process.wait(self._program.stop_seconds)
@@ -93,13 +94,14 @@ class Child:
             # Still unreaped, hence the group is certainly its own.
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+        return True
 
 
 def run_once(program: Program, stdin: str = "", seconds: float = 120.0) -> str:
     """Run to the end and return what it wrote to stdout; stderr goes to the log.
 
     Raises:
-        PartFailed: it ended with another code than 0, or not in time.
+        PartError: it ended with another code than 0, or not in time.
     """
     with open_log(program.log) as log:
         start = os.fstat(log.fileno()).st_size
@@ -117,10 +119,11 @@ def run_once(program: Program, stdin: str = "", seconds: float = 120.0) -> str:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise PartFailed(f"{program.name} took longer than {seconds:.0f} s", tail(program.log, start)) from error
+            message = f"{program.name} took longer than {seconds:.0f} s"
+            raise PartError(message, tail(program.log, start)) from error
     if done.returncode != 0:
         message = f"{program.name} ended with {describe_exit(done.returncode)}"
-        raise PartFailed(message, tail(program.log, start) or done.stdout[-2000:])
+        raise PartError(message, tail(program.log, start) or done.stdout[-2000:])
     return done.stdout
 
 

@@ -12,7 +12,7 @@ LOCK = "lock"
 FILE = "connection.json"
 
 
-class NotRunning(Exception):
+class NotRunningError(Exception):
     """Nothing runs in this data directory at the moment."""
 
 
@@ -25,10 +25,10 @@ def load_environ(data: Path) -> dict[str, str]:
     """The `MODEL_REGISTRY_*` variables of the service that runs in `data`.
 
     Raises:
-        NotRunning: no service runs there.
+        NotRunningError: no service runs there.
         PermissionError: it belongs to another user.
     """
     if not is_held(data / LOCK) or not (data / FILE).exists():
-        raise NotRunning(f"no registry is running in {data}; start it with: model-registry up --data {data}")
+        raise NotRunningError(f"no registry runs in {data}; start it with: model-registry up --data {data}")
     environ: dict[str, str] = json.loads((data / FILE).read_text())
     return environ

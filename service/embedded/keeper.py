@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable
 
 from service.embedded.children import describe_exit
-from service.embedded.parts import Part, PartFailed
+from service.embedded.parts import Part, PartError
 
+Say = Callable[[str], None]
 FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0
 STABLE_SECONDS = 60.0
@@ -16,7 +17,7 @@ STABLE_SECONDS = 60.0
 class Keeper:
     """Watches one launched part; `tick` is called again and again and hardly ever waits."""
 
-    def __init__(self, part: Part, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, part: Part, say: Say, clock: Callable[[], float] = time.monotonic) -> None:
         self._part = part
         self._say = say
         self._clock = clock
@@ -37,7 +38,7 @@ class Keeper:
     def _look(self) -> None:
         try:
             self._is_ready = self._part.ready()
-        except PartFailed as failure:
+        except PartError as failure:
             self._plan(str(failure))
             return
         if self._is_ready:
@@ -50,7 +51,7 @@ class Keeper:
         try:
             self._part.prepare()
             self._part.launch()
-        except PartFailed as failure:
+        except PartError as failure:
             self._plan(str(failure))
 
     def _plan(self, why: str) -> None:

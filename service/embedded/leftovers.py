@@ -15,9 +15,10 @@ import sys
 import time
 from pathlib import Path
 
-from service.embedded.parts import PartFailed
+from service.embedded.parts import PartError
 
 MARK_VARIABLE = "MODEL_REGISTRY_PART"
+ORPHAN_SECONDS = 3.0  # for those who end on their own once their leader is gone
 
 
 def mark_of(directory: Path, name: str) -> str:
@@ -76,7 +77,10 @@ def end_leftovers(
     pids = marked(mark)
     if not pids:
         return False
-    _send(pids if leader is None else [pid for pid in pids if pid == leader], stop_signal)
+    if leader is None or leader in pids:
+        _send(pids if leader is None else [leader], stop_signal)
+    else:
+        seconds = ORPHAN_SECONDS
     if not _gone(mark, seconds):
         _send(marked(mark), signal.SIGKILL)
         _gone(mark, 5.0)
@@ -90,7 +94,7 @@ def _send(pids: list[int], number: signal.Signals) -> None:
         except ProcessLookupError:
             continue  # it ended meanwhile, which is what was wanted
         except PermissionError as error:
-            raise PartFailed(f"Process {pid} of another user still uses this data directory.") from error
+            raise PartError(f"Process {pid} of another user still uses this data directory.") from error
 
 
 def _gone(mark: str, seconds: float) -> bool:

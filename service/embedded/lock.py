@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-class AlreadyRunning(Exception):
+class AlreadyRunningError(Exception):
     """Another supervisor holds the data directory; the message says which and where."""
 
 
@@ -20,11 +20,11 @@ def exclusive(path: Path, url: str) -> Iterator[None]:
     """Hold `path` locked for the length of the block, naming us and `url` to whoever asks.
 
     Raises:
-        AlreadyRunning: somebody else holds it.
+        AlreadyRunningError: somebody else holds it.
     """
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as handle:
         if not _locked(handle.fileno(), fcntl.LOCK_EX, attempts=5):
-            raise AlreadyRunning(_holder(path))
+            raise AlreadyRunningError(_holder(path))
         handle.truncate(0)
         handle.write(json.dumps({"pid": os.getpid(), "url": url}))
         handle.flush()

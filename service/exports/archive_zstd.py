@@ -98,9 +98,10 @@ class Unzstd(Stream):
     @staticmethod
     def _feed(frame: zstandard.ZstdDecompressionObj, data: bytes) -> bytes:
         try:
-            return frame.decompress(data)
+            piece: bytes = frame.decompress(data)
         except zstandard.ZstdError:
             raise damaged("is damaged: its zstd stream cannot be unpacked") from None
+        return piece
 
     def _skip(self, size: int) -> None:
         """Passes over a skippable frame: pzstd and the seekable format keep sizes in them."""

@@ -14,11 +14,10 @@ from typing import Any
 from mlflow.entities import FileInfo
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
-from service.hosting.artifact_store import artifact_path, list_folder
+from service.hosting.artifact_store import SCHEME, artifact_path, list_folder
 from service.settings import Settings
 from service.stores.objects import S3Objects
 
-SCHEME = "registry-objects"
 
 
 class RegistryArtifactRepository(ArtifactRepository):  # type: ignore[misc]  # MLflow's base class is untyped here

@@ -10,6 +10,9 @@ from service.domain.errors import InvalidInput, NotAllowed
 from service.domain.layout import PROXIED, REGISTERED, version_prefix
 from service.usecases.ports import ObjectStore
 
+SCHEME = "registry-objects"
+"""The scheme by which MLflow's server-side code reaches these objects."""
+
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _HEX = re.compile(r"[0-9a-f]{64}")
 

@@ -12,8 +12,7 @@ from service.api.auth import secret_of
 from service.domain.errors import NotFound
 from service.domain.identity import ADMIN
 from service.hosting import mlflow_errors
-from service.hosting.artifact_repository import SCHEME
-from service.hosting.artifact_store import ArtifactPath
+from service.hosting.artifact_store import SCHEME, ArtifactPath
 from service.hosting.artifacts import artifact_routes
 from service.hosting.environment_view import make_environment_view
 from service.hosting.table import hosted

@@ -91,15 +91,29 @@ class PostgresModels:
         return self._connection.scalar(query) is not None
 
     def run(self, run_id: str) -> RunInfo:
+        return self._run(m.runs.c.run_uuid == run_id, run_id)
+
+    def imported_run(self, workspace: str, original_run_id: str) -> RunInfo:
+        return self._run(
+            (t.runs.c.workspace == workspace) & (t.runs.c.original_run_id == original_run_id), original_run_id
+        )
+
+    def _run(self, condition: sa.ColumnElement[bool], asked: str) -> RunInfo:
         row = self._connection.execute(
             sa.select(m.runs, t.runs.c.workspace, t.runs.c.lineage)
             .outerjoin_from(m.runs, t.runs, t.runs.c.run_id == m.runs.c.run_uuid)
-            .where(m.runs.c.run_uuid == run_id)
+            .where(condition)
         ).one_or_none()
         if row is None:
-            raise NotFound("run", run_id)
+            raise NotFound("run", asked)
         own = {"user": row.user_id or "", "run_start_time": row.start_time, "run_end_time": row.end_time}
-        return RunInfo(run_id, row.workspace or "", row.artifact_uri or "", row.lineage or own)
+        return RunInfo(
+            run_id=row.run_uuid,
+            experiment_id=str(row.experiment_id),
+            workspace=row.workspace or "",
+            artifact_uri=row.artifact_uri or "",
+            lineage=row.lineage or own,
+        )
 
     def owner(self, name: str) -> str | None:
         row = self._connection.execute(sa.select(t.models.c.workspace).where(t.models.c.name == name)).one_or_none()
@@ -124,12 +138,14 @@ class PostgresModels:
     def set_details(self, name: str, details: ModelDetails) -> None:
         key = {"workspace": m.WORKSPACE, "name": name}
         r = m.registered_models
+        known = (r.c.name == name) & (r.c.workspace == m.WORKSPACE)
+        values: dict[str, Any] = {
+            "creation_time": sa.func.least(r.c.creation_time, details.creation_time),
+            "last_updated_time": sa.func.greatest(r.c.last_updated_time, details.last_updated_time),
+        }
         if details.description:
-            self._connection.execute(
-                sa.update(r)
-                .where(r.c.name == name, r.c.workspace == m.WORKSPACE)
-                .values(description=details.description)
-            )
+            values["description"] = details.description
+        self._connection.execute(sa.update(r).where(known).values(**values))
         self._upsert(
             m.registered_model_tags,
             "value",

@@ -71,7 +71,9 @@ def make_plan(tx: Transaction, import_: Import, found: Survey, ids: CentralIds) 
     for model in found.models.values():
         name = _model_name(import_, found, model)
         _versions_of(draft, model, name, lineage)
-        details[name] = ModelDetails(model.description, model.tags, model.aliases)
+        details[name] = ModelDetails(
+            model.description, model.tags, model.aliases, model.creation_time, model.last_updated_time
+        )
     if import_.options.register:
         _registered(draft, lineage)
     # Versions first: their copies are the ones whose digests are checked, the runs' are copied from them.

@@ -167,6 +167,10 @@ class Models(Protocol):
         """Raises NotFound(kind="run")."""
         ...
 
+    def imported_run(self, workspace: str, original_run_id: str) -> RunInfo:
+        """The run that the workspace knows by that id. Raises NotFound(kind="run")."""
+        ...
+
     def owner(self, name: str) -> str | None:
         """The workspace that owns the model's name; '' when MLflow has it without one; None when it is free."""
         ...
@@ -219,6 +223,7 @@ class RunInfo:
     """`workspace` is empty for a run that was logged here; `lineage` holds fields of Lineage."""
 
     run_id: str
+    experiment_id: str
     workspace: str
     artifact_uri: str
     lineage: Mapping[str, Any]
@@ -226,9 +231,13 @@ class RunInfo:
 
 @dataclass(frozen=True)
 class ModelDetails:
+    """Times are milliseconds since 1970; the earliest creation and the latest update are kept."""
+
     description: str
     tags: Mapping[str, str]
     aliases: Mapping[str, int]
+    creation_time: int | None = None
+    last_updated_time: int | None = None
 
 
 class Stages(Protocol):

@@ -76,18 +76,18 @@ def _pip_mounts(scratch: Path) -> Iterator[tuple[str, str]]:
 
     Package indexes on this machine's own disk are left out: the build cannot see them.
     """
-    config = scratch / "pip.conf"
-    config.write_text("[global]\n")
-    yield str(config), "/etc/pip.conf"
+    settings: dict[str, str] = {}
     for line in run([sys.executable, "-m", "pip", "config", "list"]).splitlines():
         name, _, quoted = line.partition("=")
-        key = name.rpartition(".")[2]
         words = [word for word in str(ast.literal_eval(quoted)).split() if not word.startswith("file:")]
+        key = name.rpartition(".")[2]
         if key in PIP_KEYS and words:
-            with config.open("a") as out:
-                out.write(f"{key} = {' '.join(words)}\n")
-        if key == "cert":
-            yield words[0], words[0]
+            settings[key] = " ".join(words)
+    config = scratch / "pip.conf"
+    config.write_text("\n".join(["[global]", *(f"{key} = {value}" for key, value in settings.items())]))
+    yield str(config), "/etc/pip.conf"
+    if "cert" in settings:
+        yield settings["cert"], settings["cert"]
 
 
 if __name__ == "__main__":

@@ -146,7 +146,7 @@ volumes:
 initContainers:
   - name: migrate
     {{- include "model-registry.containerSecurity" .root | nindent 4 }}
-    args: [migrate]
+    args: [migrate, --if-needed]
     {{- include "model-registry.environment" .root | nindent 4 }}
     resources:
       {{- toYaml .values.resources | nindent 6 }}

@@ -139,9 +139,7 @@ def _collisions() -> list[Case]:
 def _junk() -> list[Case]:
     """What is not yielded is checked all the same."""
     return [
-        Case(
-            "tar-junk-twice", tar(entry(b".DS_Store", b"1"), entry(b".DS_Store", b"1")), "twice", ".DS_Store"
-        ),
+        Case("tar-junk-twice", tar(entry(b".DS_Store", b"1"), entry(b".DS_Store", b"1")), "twice", ".DS_Store"),
         Case("tar-junk-climbs", tar(entry(b"__MACOSX/../x", b"1")), r'"\.\."', "__MACOSX/../x"),
         Case("zip-junk-crc", zipped(Zipped(b"__MACOSX/x", b"1", crc=7)), "checksum", "__MACOSX/x"),
         Case("zip-folder-climbs", zipped(Zipped(b"a/../", mode=0)), r'"\.\."', "a/../"),

@@ -78,9 +78,7 @@ _GZIP = [
     Case("gzip-of-zip", gz(b"PK\3\4" + NOISE), "is no tar"),
     Case("gzip-parts-of-nothing", gz(b"") * 2000 + GZ, "too many empty"),
     Case("gzip-bomb", gz(BOMB), "1000 times", error=TooLarge, limits=SMALL),
-    Case(
-        "gzip-bomb-in-parts", gz(BOMB[:ZEROS]) + gz(BOMB[ZEROS:]), "1000 times", error=TooLarge, limits=SMALL
-    ),
+    Case("gzip-bomb-in-parts", gz(BOMB[:ZEROS]) + gz(BOMB[ZEROS:]), "1000 times", error=TooLarge, limits=SMALL),
     Case("gzip-bomb-low", gz(BOMB), "10 times", error=TooLarge, limits=LOW),
     Case("gzip-bomb-behind-noise", gz(entry(b"n", NOISE) + BOMB), "10 times", error=TooLarge, limits=LOW),
     Case("gzip-bomb-after-end", gz(SOUND + bytes(15 << 20)), "10 times", error=TooLarge, limits=LOW),

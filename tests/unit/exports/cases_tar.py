@@ -193,10 +193,7 @@ def _cases() -> list[Case]:
     cases = []
     wrong: list[tuple[str, bytes, str, str | None, type[RegistryError], Limits]] = [
         *((*one, ArchiveRefused, Limits()) for one in _KIND_CASES + _MEMBERS + _SPARSE + _FRAMING + _RECORDS),
-        *(
-            (f"large-{name}", data, words, member, TooLarge, lim)
-            for name, data, words, member, lim in _TOO_LARGE
-        ),
+        *((f"large-{name}", data, words, member, TooLarge, lim) for name, data, words, member, lim in _TOO_LARGE),
     ]
     for name, data, words, member, error, limits in wrong:
         for packing, packed in PACKINGS.items():

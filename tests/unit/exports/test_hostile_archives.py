@@ -34,9 +34,8 @@ LIMITS = Limits(ratio_from=1 << 20)
 SOUND_TAR = tar(
     entry(b"run/", kind=b"5"),
     entry(b"run/run.json", b'{"mlflow": {}}'),
-    pax((b"path", "run/artifacts/modèle".encode()), (b"mtime", b"1.5"))
-    + entry(b"short", bytes(range(256)) * 3),
-    long_name(b"run/artifacts/" + b"long/" * 30 + b"name") + entry(b"short", b"x" * 600),
+    pax((b"path", "run/artifacts/modèle".encode()), (b"mtime", b"1.5")) + entry(b"short", bytes(range(256)) * 3),
+    long_name(b"run/artifacts/" + b"long" * 40 + b"/name") + entry(b"short", b"x" * 600),
     entry(b"run/empty", b""),
 )
 _STREAMED = Zipped(b"run/streamed", b"streamed " * 40, flags=8, local_crc=0, local_size=0, local_packed=0)
@@ -65,8 +64,7 @@ def test_is_refused_for_its_reason(case: Case, consume: Callable[[bytes, Limits]
     assert type(caught.value) is case.error
     assert caught.value.detail.startswith(("The archive ", "The member ", "The body "))
     # What a client is shown has to survive JSON and a log line.
-    assert caught.value.detail.encode().isascii() or caught.value.detail.isprintable()
-    assert "\n" not in caught.value.detail
+    assert caught.value.detail.isprintable()
     if case.member is not None:
         assert caught.value.where["member"] == case.member
         assert f'"{case.member}"' in caught.value.detail
@@ -99,7 +97,7 @@ def test_every_truncation_is_refused(kind: str) -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_a_changed_byte_is_refused_or_changes_no_member(kind: str, seed: int) -> None:
     archive, expected = SOUND[kind], read_all(SOUND[kind])
-    chance = random.Random(seed)  # noqa: S311 - the same bytes in every run
+    chance = random.Random(seed)
     refusals = 0
     for _ in range(500):
         damaged = bytearray(archive)
@@ -110,8 +108,9 @@ def test_a_changed_byte_is_refused_or_changes_no_member(kind: str, seed: int) ->
         except (ArchiveRefused, TooLarge):
             refusals += 1
             continue
-        assert [one[:2] for one in found] == [one[:2] for one in expected], at
-        if kind != "tar":  # which alone has no checksum over its content
+        if kind == "tar":  # which has no checksum over content and long names
+            assert [size for _, size, _ in found] == [size for _, size, _ in expected], at
+        else:
             assert found == expected, at
     assert refusals > 50
 
@@ -120,7 +119,7 @@ def test_a_changed_byte_is_refused_or_changes_no_member(kind: str, seed: int) ->
 @pytest.mark.parametrize("seed", range(4))
 def test_damage_of_any_kind_ends_in_a_refusal(kind: str, seed: int) -> None:
     """Several cuts, doublings, noise and swaps at once: no other error, and no endless loop."""
-    chance = random.Random(1000 + seed)  # noqa: S311 - the same bytes in every run
+    chance = random.Random(1000 + seed)
     refusals = 0
     for _ in range(300):
         damaged = SOUND[kind]
@@ -128,9 +127,7 @@ def test_damage_of_any_kind_ends_in_a_refusal(kind: str, seed: int) -> None:
             start, end = sorted(chance.randrange(len(damaged) + 1) for _ in range(2))
             piece = damaged[start:end]
             noise = chance.randbytes(chance.randrange(20))
-            insert = chance.choice(
-                [b"", piece * 2, piece[::-1], noise, b"\xff" * len(noise), bytes(len(noise))]
-            )
+            insert = chance.choice([b"", piece * 2, piece[::-1], noise, b"\xff" * len(noise), bytes(len(noise))])
             damaged = damaged[:start] + insert + damaged[end:]
         try:
             read_all(damaged, LIMITS)
@@ -142,7 +139,8 @@ def test_damage_of_any_kind_ends_in_a_refusal(kind: str, seed: int) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_a_changed_tar_header_with_a_right_checksum_raises_nothing_else(seed: int) -> None:
     """The checksum would hide what happens behind it, so it is set right again after the damage."""
-    chance = random.Random(2000 + seed)  # noqa: S311 - the same bytes in every run
+    chance = random.Random(2000 + seed)
+    limits = Limits(unpacked_bytes=1000)
     outcomes = set()
     for _ in range(1000):
         block = bytearray(header(b"run/x", 3))
@@ -151,27 +149,30 @@ def test_a_changed_tar_header_with_a_right_checksum_raises_nothing_else(seed: in
         block[148:156] = b" " * 8
         block[148:156] = b"%06o\0 " % sum(block)
         try:
-            read_all(tar(bytes(block) + b"abc".ljust(512, b"\0")), LIMITS)
+            read_all(tar(bytes(block) + b"abc".ljust(512, b"\0")), limits)
             outcomes.add("read")
         except (ArchiveRefused, TooLarge) as error:
             outcomes.add(type(error).__name__)
     assert outcomes == {"read", "ArchiveRefused", "TooLarge"}
 
 
-@pytest.mark.parametrize(
-    ("archive", "error"),
-    [
-        pytest.param(tar(header(b"p", 1 << 33, b"x")), TooLarge, id="tar-pax-header"),
-        pytest.param(gz(header(b"p", 1 << 26, b"x") + bytes(1 << 26)), TooLarge, id="gzip-pax-header"),
-        pytest.param(gz(header(b"x", 1 << 28) + bytes(99 << 20)), ArchiveRefused, id="gzip-cut-member"),
-        pytest.param(zst(header(b"x", 1 << 28) + bytes(99 << 20)), ArchiveRefused, id="zstd-cut-member"),
-        pytest.param(rle_frame(1 << 29, header(b"x", 1 << 29)), TooLarge, id="zstd-rle-bomb"),
-        pytest.param(zipped(Zipped(b"x", bytes(99 << 20), crc=1)), ArchiveRefused, id="zip-member"),
-        pytest.param(zipped(Zipped(b"x", b"", size=1 << 40)), TooLarge, id="zip-size"),
-        pytest.param(gz(b"") * 100_000, ArchiveRefused, id="gzip-parts"),
-    ],
-)
-def test_hostile_sizes_do_not_reach_memory(archive: bytes, error: type[Exception]) -> None:
+MIB = 1 << 20
+LARGE: dict[str, tuple[Callable[[], bytes], type[Exception]]] = {
+    "tar-pax-header": (lambda: tar(header(b"p", 1 << 33, b"x")), TooLarge),
+    "gzip-pax-header": (lambda: gz(header(b"p", 64 * MIB, b"x") + bytes(64 * MIB)), TooLarge),
+    "gzip-cut-member": (lambda: gz(header(b"x", 99 * MIB) + bytes(64 * MIB)), ArchiveRefused),
+    "gzip-parts": (lambda: gz(b"") * 100_000, ArchiveRefused),
+    "zstd-cut-member": (lambda: zst(header(b"x", 99 * MIB) + bytes(64 * MIB)), ArchiveRefused),
+    "zstd-rle-bomb": (lambda: rle_frame(512 * MIB, header(b"x", 512 * MIB)), TooLarge),
+    "zip-member": (lambda: zipped(Zipped(b"x", bytes(64 * MIB), crc=1)), ArchiveRefused),
+    "zip-size": (lambda: zipped(Zipped(b"x", b"", size=1 << 31)), TooLarge),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_hostile_sizes_do_not_reach_memory(name: str) -> None:
+    build, error = LARGE[name]
+    archive = build()
     tracemalloc.start()
     try:
         with pytest.raises(error):
@@ -179,4 +180,5 @@ def test_hostile_sizes_do_not_reach_memory(archive: bytes, error: type[Exception
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 8 << 20
+    # The archive itself is in memory before tracing begins.
+    assert peak < 8 * MIB

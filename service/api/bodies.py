@@ -1,0 +1,45 @@
+"""Bodies of JSON requests: their type, their size and their depth are checked before anything is made of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from flask import Request
+from werkzeug.exceptions import UnsupportedMediaType
+
+from service.domain.errors import InvalidInput, TooLarge
+
+MAX_JSON = 1024 * 1024
+
+
+class ApiRequest(Request):
+    """Reads JSON objects of at most MAX_JSON bytes; the archive of an import goes through `stream`, unbounded here."""
+
+    def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
+        """The body's object, whatever the arguments, which are those of the library that calls.
+
+        Raises UnsupportedMediaType, TooLarge, or InvalidInput for what is no JSON object.
+        """
+        if not self.is_json:
+            raise UnsupportedMediaType
+        try:
+            document = json.loads(self._bounded())
+        except RecursionError:
+            raise InvalidInput("The body's JSON is nested too deep.", field="body") from None
+        except ValueError as error:  # bad UTF-8, bad JSON, a number with thousands of digits
+            place = f" (line {error.lineno}, column {error.colno})" if isinstance(error, json.JSONDecodeError) else ""
+            raise InvalidInput(f"The body is not JSON{place}.", field="body") from None
+        if not isinstance(document, dict):
+            raise InvalidInput("The body must be a JSON object.", field="body")
+        return document
+
+    def _bounded(self) -> bytes:
+        parts: list[bytes] = []
+        left = MAX_JSON + 1
+        while left and (block := self.stream.read(left)):
+            parts.append(block)
+            left -= len(block)
+        if not left:
+            raise TooLarge(f"The body is over {MAX_JSON} bytes, the most that is read as JSON.", limit=MAX_JSON)
+        return b"".join(parts)

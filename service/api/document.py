@@ -1,0 +1,35 @@
+"""The parts of the OpenAPI document that do not follow from the routes' own models."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from flask_openapi3 import OpenAPI
+
+
+def problems(*statuses: int) -> dict[str, Any]:
+    """Answers of these statuses with a problem document."""
+    return {
+        str(status): {
+            "description": HTTPStatus(status).phrase,
+            "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        }
+        for status in statuses
+    }
+
+
+def binary(mimetype: str, description: str) -> dict[str, Any]:
+    """An answer of bytes."""
+    return {"description": description, "content": {mimetype: {"schema": {"type": "string", "format": "binary"}}}}
+
+
+def finish(app: OpenAPI) -> None:
+    """Mend what the library says by itself: a 422 of operations without input, and bodies that may be absent."""
+    for item in app.api_doc["paths"].values():
+        for operation in item.values():
+            body = operation.get("requestBody")
+            if body is None and not operation.get("parameters"):
+                operation["responses"].pop("422", None)
+            if body is not None:
+                body["required"] = True

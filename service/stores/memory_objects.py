@@ -1,0 +1,93 @@
+"""Objects in memory, for unit tests: what `service.stores.objects` promises, without a server."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
+from urllib.parse import quote, urlencode
+
+from service.domain.errors import NotFound
+from service.usecases.ports import ObjectInfo
+
+BLOCK = 1024 * 1024
+HOST = "http://objects.invalid"
+
+
+class MemoryObjects:
+    """Implements `service.usecases.ports.ObjectStore`; a presigned URL names the object but leads nowhere."""
+
+    def __init__(self) -> None:
+        self._contents: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+
+    def put(self, key: str, data: BinaryIO, size: int | None = None) -> ObjectInfo:
+        content = _all(data, size)
+        with self._lock:
+            self._contents[key] = content
+        return _info(key, content)
+
+    @contextmanager
+    def open(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[BinaryIO]:
+        content = self._content(key)
+        with io.BytesIO(content[offset : None if length is None else offset + length]) as body:
+            yield body
+
+    def stat(self, key: str) -> ObjectInfo:
+        return _info(key, self._content(key))
+
+    def list(self, prefix: str, *, recursive: bool = True) -> Iterator[ObjectInfo]:
+        with self._lock:
+            found = {key: content for key, content in self._contents.items() if key.startswith(prefix)}
+        folders: set[str] = set()
+        for key in sorted(found):
+            inner, slash, _ = key.removeprefix(prefix).partition("/")
+            if recursive or not slash:
+                yield _info(key, found[key])
+            elif inner not in folders:
+                folders.add(inner)
+                yield ObjectInfo(f"{prefix}{inner}/", 0, "")
+
+    def copy(self, source: str, target: str) -> ObjectInfo:
+        content = self._content(source)
+        with self._lock:
+            self._contents[target] = content
+        return _info(target, content)
+
+    def delete(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            with self._lock:
+                self._contents.pop(key, None)
+
+    def presign(self, key: str, seconds: int, filename: str = "") -> str:
+        return f"{HOST}/{quote(key)}?{urlencode({'seconds': seconds, 'filename': filename})}"
+
+    def check(self) -> None:
+        """Memory is always there."""
+
+    def _content(self, key: str) -> bytes:
+        with self._lock:
+            content = self._contents.get(key)
+        if content is None:
+            raise NotFound("object", key)
+        return content
+
+
+def _all(data: BinaryIO, size: int | None) -> bytes:
+    """Reads to the end, or `size` bytes. Raises OSError when `data` ends before that."""
+    content = bytearray()
+    while size is None or len(content) < size:
+        block = data.read(BLOCK if size is None else min(BLOCK, size - len(content)))
+        if not block:
+            break
+        content += block
+    if size is not None and len(content) < size:
+        raise OSError(f"the data ended after {len(content)} of {size} bytes")
+    return bytes(content)
+
+
+def _info(key: str, content: bytes) -> ObjectInfo:
+    return ObjectInfo(key, len(content), hashlib.md5(content, usedforsecurity=False).hexdigest())
