@@ -6,7 +6,8 @@ from importlib.metadata import version
 
 from flask_openapi3 import APIBlueprint, Info, OpenAPI
 
-from service.api import auth, problems
+from service.api import auth, document, problems
+from service.api.bodies import ApiRequest
 from service.api.imports import add_imports
 from service.api.models import add_models
 from service.api.payloads import Problem
@@ -19,7 +20,7 @@ from service.settings import Settings
 from service.wiring import Parts, make_parts
 
 SECURITY = {"bearer": {"type": "http", "scheme": "bearer"}, "basic": {"type": "http", "scheme": "basic"}}
-PROBLEMS = {str(status): Problem for status in (400, 401, 403, 404, 422, 503)}
+PROBLEMS = document.problems(400, 401, 403, 404, 422, 503)
 
 
 def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
@@ -32,7 +33,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
     app = OpenAPI(
         "service",
         info=Info(title="Model registry", version=version("model-registry")),
-        security_schemes=SECURITY,  # type: ignore[arg-type]  # plain dicts are what the library's docs pass
+        security_schemes=SECURITY,
         servers=None,
         doc_prefix="/docs",
         doc_url="/openapi.json",
@@ -40,6 +41,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
         validation_error_model=Problem,
         static_folder=None,
     )
+    app.request_class = ApiRequest
     problems.install(app)
     auth.install(app, parts)
     v1 = APIBlueprint(
@@ -56,6 +58,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
     status = APIBlueprint("status", __name__)
     add_status(status, parts)
     app.register_api(status)
+    document.finish(app)
     for endpoint, view in list(app.view_functions.items()):
         if endpoint.startswith(("openapi", "swagger")):
             app.view_functions[endpoint] = auth.opened(view)

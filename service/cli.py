@@ -41,7 +41,7 @@ def serve(bind: str, workers: int) -> None:
     _checked_environ(os.environ)
     command = ["-m", "gunicorn", "-c", "python:service.gunicorn_config"]
     command += ["--bind", bind, "--workers", str(workers), "service.wsgi:app"]
-    os.execv(sys.executable, [sys.executable, *command])
+    os.execv(sys.executable, [sys.executable, *command])  # noqa: S606 - gunicorn takes this process's place
 
 
 @main.command()
@@ -61,8 +61,7 @@ def worker(concurrency: int) -> None:
 def migrate(if_needed: bool) -> None:
     """Bring the schemas of MLflow and of the registry to head, and create the bucket; safe to run twice."""
     from service.settings import Settings
-    from service.stores.migrate import at_head
-    from service.stores.migrate import migrate as run
+    from service.stores.heads import at_head
     from service.stores.objects import S3Objects
     from service.stores.postgres import make_engine
 
@@ -70,6 +69,8 @@ def migrate(if_needed: bool) -> None:
     settings = Settings.from_env(os.environ)
     engine = make_engine(settings.database_url, pool=2)
     if not (if_needed and at_head(engine)):
+        from service.stores.migrate import migrate as run
+
         run(engine, click.echo)
     S3Objects(settings.s3).make_bucket()
     click.echo("ready")
@@ -155,4 +156,3 @@ def _checked_environ(environ: Mapping[str, str]) -> Mapping[str, str]:
 
 if __name__ == "__main__":
     main()
-

@@ -71,9 +71,7 @@ class _Comparison:
             yield from self._registered(registered)
 
     def _experiment(self, record: ExperimentRecord) -> Iterator[Difference]:
-        name = next(
-            row["name"] for row in self.report["experiments"] if row["original_id"] == record.experiment_id
-        )
+        name = next(row["name"] for row in self.report["experiments"] if row["original_id"] == record.experiment_id)
         got = self.client.get_experiment_by_name(name)
         where = f"experiment {record.name}"
         yield from _fields(
@@ -147,9 +145,7 @@ class _Comparison:
         yield from self._files(where, self.found.artifacts.get(record.folder, []), got.artifact_location)
 
     def _registered(self, record: RegisteredModelRecord) -> Iterator[Difference]:
-        rows = {
-            row["original_version"]: row for row in self.report["versions"] if row["original_model"] == record.name
-        }
+        rows = {row["original_version"]: row for row in self.report["versions"] if row["original_model"] == record.name}
         if not rows:
             return
         name = next(iter(rows.values()))["model"]

@@ -8,8 +8,8 @@ import procrastinate
 from procrastinate import JobContext, PsycopgConnector, RetryStrategy
 from procrastinate import jobs as procrastinate_jobs
 
-from service.domain.errors import RegistryError, Unavailable
 from service.api.problem_documents import problem_document
+from service.domain.errors import RegistryError, Unavailable
 from service.settings import Settings
 from service.stores.queue import IMPORT_TASK, QUEUE, SCHEMA
 from service.usecases.run_import import Importer

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
+from service.app import create_app
 from service.hosting.mount import with_hosted_registry
 from service.settings import Settings
-from service.app import create_app
 from service.wiring import make_parts
 
 settings = Settings.from_env(os.environ)

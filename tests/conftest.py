@@ -91,7 +91,9 @@ def settings(fresh_url: str, object_server: EmbeddedObjects) -> Settings:
         bucket=f"bucket-{next(_numbers)}",
     )
     S3Objects(s3).make_bucket()
-    return Settings(database_url=fresh_url, s3=s3, public_url="http://127.0.0.1:5080", import_max_bytes=64 * 1024 * 1024)
+    return Settings(
+        database_url=fresh_url, s3=s3, public_url="http://127.0.0.1:5080", import_max_bytes=64 * 1024 * 1024
+    )
 
 
 @pytest.fixture

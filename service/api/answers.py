@@ -19,4 +19,6 @@ def created_or_ok(payload: BaseModel, created: bool) -> Response:
 
 
 def no_content() -> Response:
-    return Response(status=204)
+    response = Response(status=204)
+    del response.headers["Content-Type"]
+    return response

@@ -1,12 +1,12 @@
-"""Bodies of JSON requests: their type, their size and their depth are checked before anything is made of them."""
+"""Bodies of requests: JSON, whose type, size and depth are checked first, and archives, which are streamed."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import IO, Any
 
 from flask import Request
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import ClientDisconnected, UnsupportedMediaType
 
 from service.domain.errors import InvalidInput, TooLarge
 
@@ -43,3 +43,16 @@ class ApiRequest(Request):
         if not left:
             raise TooLarge(f"The body is over {MAX_JSON} bytes, the most that is read as JSON.", limit=MAX_JSON)
         return b"".join(parts)
+
+
+class Upload:
+    """The bytes of an archive as they come in; what the client did not send after all ends them."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return self._stream.read(size)
+        except ClientDisconnected:
+            return b""

@@ -8,10 +8,10 @@ from typing import Any
 from flask_openapi3 import OpenAPI
 
 
-def problems(*statuses: int) -> dict[str, Any]:
+def problems(*statuses: int) -> dict[int, Any]:
     """Answers of these statuses with a problem document."""
     return {
-        str(status): {
+        status: {
             "description": HTTPStatus(status).phrase,
             "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }

@@ -13,7 +13,10 @@ from flask_openapi3 import APIBlueprint, Tag
 from service.api import payloads as p
 from service.api.answers import answer
 from service.api.auth import authenticated, principal, scoped
+from service.api.bodies import Upload
+from service.api.document import problems
 from service.api.problems import problem_response
+from service.domain.errors import Conflict
 from service.domain.identity import Scope
 from service.domain.importing import Import, ImportOptions, ImportState
 from service.usecases.receive_import import receive_import
@@ -28,10 +31,12 @@ def add_imports(api: APIBlueprint, parts: Parts, max_bytes: int) -> None:
     @api.post(
         "/workspaces/<workspace>/imports",
         tags=[IMPORTS],
-        responses={200: p.ImportOut, 201: p.ImportOut, 202: p.ImportOut, 409: p.Problem, 413: p.Problem},
+        responses={200: p.ImportOut, 201: p.ImportOut, 202: p.ImportOut, **problems(409, 413)},
     )
     @scoped("import", parameter="workspace")
-    def create_import(path: p.WorkspacePath, query: p.ImportQuery, raw: p.ArchiveBody) -> Response:
+    def create_import(
+        path: p.WorkspacePath, query: p.ImportQuery, header: p.ImportHeaders, raw: p.ArchiveBody
+    ) -> Response:
         """Send an export. 202 as soon as it is durable; with `Prefer: wait=<seconds>` the answer of the import."""
         upload = cast(Request, raw)
         received = receive_import(
@@ -40,13 +45,13 @@ def add_imports(api: APIBlueprint, parts: Parts, max_bytes: int) -> None:
             parts.clock,
             principal(),
             path.workspace,
-            cast(BinaryIO, upload.stream),
+            cast(BinaryIO, Upload(upload.stream)),
             _length(upload),
             max_bytes,
             ImportOptions(**query.model_dump(by_alias=True)),
-            upload.headers.get("Idempotency-Key"),
+            header.idempotency_key,
         )
-        import_ = _wait(parts, received.import_, _preferred_wait(upload))
+        import_ = _wait(parts, received.import_, _preferred_wait(header.prefer))
         return _imported(import_, replayed=received.replayed)
 
     @api.get("/imports/<import_id>", tags=[IMPORTS], responses={200: p.ImportOut})
@@ -85,9 +90,9 @@ def _length(upload: Request) -> int | None:
     return upload.content_length if "Content-Length" in upload.headers else None
 
 
-def _preferred_wait(upload: Request) -> float:
+def _preferred_wait(prefer: str) -> float:
     """Seconds of `Prefer: wait=N` (RFC 7240), at most MAX_WAIT; 0 without one."""
-    match = re.search(r"(?:^|[,;\s])wait=(\d{1,6})", upload.headers.get("Prefer", ""))
+    match = re.search(r"(?:^|[,;\s])wait=(\d{1,6})", prefer)
     return min(int(match[1]), MAX_WAIT) if match else 0
 
 
@@ -106,6 +111,8 @@ def _imported(import_: Import, *, replayed: bool) -> Response:
         response = problem_response({**import_.problem, "import": import_.id})
         response.headers.update(headers)
         return response
+    if import_.state is ImportState.CANCELLED:
+        raise Conflict("The import was cancelled while its answer was waited for.", **{"import": import_.id})
     if not import_.state.final:
         return answer(_shown(import_), 202, headers)
     return answer(_shown(import_), 200 if replayed else 201, headers)

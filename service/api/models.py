@@ -11,6 +11,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from service.api import payloads as p
 from service.api.answers import answer
 from service.api.auth import authenticated, principal
+from service.api.document import problems
 from service.domain.model import ModelVersion
 from service.usecases.read_models import get_model, get_version, list_models
 from service.usecases.register_version import register_version
@@ -39,13 +40,11 @@ def add_models(api: APIBlueprint, parts: Parts) -> None:
         """One version with its digest and full lineage."""
         return answer(p.VersionOut(**version_fields(get_version(parts.store, principal(), path.model, path.version))))
 
-    @api.post("/models/<model>/versions", tags=[MODELS], responses={201: p.VersionOut})
+    @api.post("/models/<model>/versions", tags=[MODELS], responses={201: p.VersionOut, **problems(409, 413, 415)})
     @authenticated()
     def create_version(path: p.ModelPath, body: p.VersionIn) -> Response:
         """Register a folder of a run's artifacts as the model's next version; its bytes are copied and frozen."""
-        version = register_version(
-            parts.store, parts.objects, principal(), path.model, body.run_id, body.artifact_path
-        )
+        version = register_version(parts.store, parts.objects, principal(), path.model, body.run_id, body.artifact_path)
         place = f"/v1/models/{quote(version.model, safe='')}/versions/{version.version}"
         return answer(p.VersionOut(**version_fields(version)), 201, {"Location": place})
 

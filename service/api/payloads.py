@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from flask_openapi3.models import RawModel  # type: ignore[attr-defined]
+from flask_openapi3.models import RawModel
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from service.domain.names import SLUG_PATTERN, STAGE_PATTERN
@@ -151,11 +151,19 @@ class TokensOut(Out):
 class ArchiveBody(RawModel):  # type: ignore[misc]
     """The export folder as tar.gz, tar, tar.zst or zip."""
 
-    mimetypes = ["application/gzip", "application/x-tar", "application/zstd", "application/zip", "application/octet-stream"]
+    mimetypes: ClassVar[list[str]] = [
+        "application/gzip",
+        "application/x-tar",
+        "application/zstd",
+        "application/zip",
+        "application/octet-stream",
+    ]
 
 
 class ImportQuery(Query):
-    experiment_name: Storable = Field(default="", max_length=256, description="central name instead of <workspace>/<name>")
+    experiment_name: Storable = Field(
+        default="", max_length=256, description="central name instead of <workspace>/<name>"
+    )
     model_name: Storable = Field(default="", max_length=256, description="central name of the registered model")
     register_: Storable = Field(
         default="",
@@ -291,7 +299,9 @@ class ModelsOut(Out):
 
 
 class StageHeaders(BaseModel):
-    if_none_match: str = Field(default="", alias="If-None-Match", description="the ETag of an answer: 304 if it still holds")
+    if_none_match: str = Field(
+        default="", alias="If-None-Match", description="the ETag of an answer: 304 if it still holds"
+    )
 
 
 class StageIn(In):

@@ -8,6 +8,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from service.api import payloads as p
 from service.api.answers import answer, created_or_ok, no_content
 from service.api.auth import admin, authenticated, principal, scoped
+from service.api.document import problems
 from service.domain.identity import Scope
 from service.usecases.manage_places import put_environment, put_workspace
 from service.wiring import Parts
@@ -18,7 +19,11 @@ READ = ("read", "promote")
 
 
 def add_workspaces(api: APIBlueprint, parts: Parts) -> None:
-    @api.put("/workspaces/<workspace>", tags=[WORKSPACES], responses={200: p.WorkspaceOut, 201: p.WorkspaceOut})
+    @api.put(
+        "/workspaces/<workspace>",
+        tags=[WORKSPACES],
+        responses={200: p.WorkspaceOut, 201: p.WorkspaceOut, **problems(409, 413, 415)},
+    )
     @admin()
     def put_workspace_(path: p.WorkspacePath, body: p.WorkspaceIn) -> Response:
         """Create or change a workspace, where models come from."""
@@ -42,7 +47,7 @@ def add_workspaces(api: APIBlueprint, parts: Parts) -> None:
             seen = [item for item in tx.workspaces.list() if principal().may(Scope("import", item.name))]
         return answer(p.WorkspacesOut(workspaces=[p.WorkspaceOut.model_validate(item) for item in seen]))
 
-    @api.delete("/workspaces/<workspace>", tags=[WORKSPACES], responses={204: None})
+    @api.delete("/workspaces/<workspace>", tags=[WORKSPACES], responses={204: None, **problems(409)})
     @admin()
     def delete_workspace(path: p.WorkspacePath) -> Response:
         """Remove a workspace that nothing was imported from."""
@@ -53,7 +58,9 @@ def add_workspaces(api: APIBlueprint, parts: Parts) -> None:
 
 def add_environments(api: APIBlueprint, parts: Parts) -> None:
     @api.put(
-        "/environments/<environment>", tags=[ENVIRONMENTS], responses={200: p.EnvironmentOut, 201: p.EnvironmentOut}
+        "/environments/<environment>",
+        tags=[ENVIRONMENTS],
+        responses={200: p.EnvironmentOut, 201: p.EnvironmentOut, **problems(409, 413, 415)},
     )
     @admin()
     def put_environment_(path: p.EnvironmentPath, body: p.EnvironmentIn) -> Response:
@@ -81,7 +88,7 @@ def add_environments(api: APIBlueprint, parts: Parts) -> None:
             ]
         return answer(p.EnvironmentsOut(environments=[p.EnvironmentOut.model_validate(item) for item in seen]))
 
-    @api.delete("/environments/<environment>", tags=[ENVIRONMENTS], responses={204: None})
+    @api.delete("/environments/<environment>", tags=[ENVIRONMENTS], responses={204: None, **problems(409)})
     @admin()
     def delete_environment(path: p.EnvironmentPath) -> Response:
         """Remove an environment whose stages are empty."""

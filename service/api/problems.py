@@ -16,9 +16,13 @@ from service.api.problem_documents import TYPE, problem_document, status_of
 from service.domain import errors
 
 log = logging.getLogger(__name__)
+FIELDS = 20
+
 
 def problem_response(document: dict[str, Any]) -> Response:
-    response = Response(json.dumps(document, ensure_ascii=True), document["status"], mimetype="application/problem+json")
+    response = Response(
+        json.dumps(document, ensure_ascii=True), document["status"], mimetype="application/problem+json"
+    )
     if document["status"] == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = 'Bearer realm="model-registry", Basic realm="model-registry"'
     if document["status"] == HTTPStatus.SERVICE_UNAVAILABLE:
@@ -27,10 +31,12 @@ def problem_response(document: dict[str, Any]) -> Response:
 
 
 def from_validation(error: ValidationError) -> Response:
-    """The request's own fields, each with what is wrong with it; never the value, which may be a secret."""
-    fields = [
-        {"field": ".".join(str(part) for part in row["loc"]), "message": row["msg"]} for row in error.errors()
-    ]
+    """The request's own fields, each with what is wrong with it; never the value, which may be a secret.
+
+    The first FIELDS of them, their names cut: an answer is not to grow with what was sent.
+    """
+    rows = error.errors(include_url=False, include_context=False, include_input=False)[:FIELDS]
+    fields = [{"field": ".".join(str(part) for part in row["loc"])[:100], "message": row["msg"]} for row in rows]
     named = ", ".join(row["field"] for row in fields if row["field"]) or "the body"
     problem = errors.InvalidInput(f"Not valid: {named}. {fields[0]['message']}." if fields else "Not valid.")
     return problem_response({**problem_document(problem), "fields": fields})
@@ -68,5 +74,7 @@ def _detail(status: HTTPStatus) -> str:
             return "No such address; /docs lists all of them."
         case HTTPStatus.METHOD_NOT_ALLOWED:
             return "The address is there, the method is not; the Allow header lists those that are."
+        case HTTPStatus.UNSUPPORTED_MEDIA_TYPE:
+            return "Send the body as JSON, with `Content-Type: application/json`."
         case _:
             return status.description or status.phrase

@@ -10,6 +10,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from service.api import payloads as p
 from service.api.answers import answer
 from service.api.auth import principal, scoped
+from service.api.document import binary, problems
 from service.api.models import version_fields
 from service.domain.environment import Assignment
 from service.domain.model import ModelVersion
@@ -19,11 +20,12 @@ from service.usecases.version_archive import version_archive
 from service.wiring import Parts
 
 STAGES = Tag(name="stages", description="The version that each stage of an environment hands out")
+ARCHIVE = binary("application/x-tar", "The version's files")
 STAGE = "/environments/<environment>/models/<model>/stages/<stage>"
 
 
 def add_stages(api: APIBlueprint, parts: Parts, presign_seconds: int) -> None:
-    @api.put(STAGE, tags=[STAGES], responses={200: p.StageOut})
+    @api.put(STAGE, tags=[STAGES], responses={200: p.StageOut, **problems(409, 413, 415)})
     @scoped("promote", parameter="environment")
     def put_stage(path: p.StagePath, body: p.StageIn) -> Response:
         """Put a version into a stage."""
@@ -39,12 +41,13 @@ def add_stages(api: APIBlueprint, parts: Parts, presign_seconds: int) -> None:
         )
         return _handed(*resolve_stage(parts.store, path.environment, path.model, path.stage))
 
-    @api.get(STAGE, tags=[STAGES], responses={200: p.StageOut})
+    @api.get(STAGE, tags=[STAGES], responses={200: p.StageOut, 304: None})
     @scoped("read", "promote", parameter="environment")
-    def get_stage(path: p.StagePath) -> Response:
+    def get_stage(path: p.StagePath, header: p.StageHeaders) -> Response:
         """The version that the stage hands out now; send its ETag as If-None-Match to hear of changes only."""
         response = _handed(*resolve_stage(parts.store, path.environment, path.model, path.stage))
-        return response.make_conditional(request)
+        response.make_conditional(request)
+        return response
 
     @api.get(f"{STAGE}/files", tags=[STAGES], responses={200: p.FilesOut})
     @scoped("read", "promote", parameter="environment")
@@ -58,9 +61,9 @@ def add_stages(api: APIBlueprint, parts: Parts, presign_seconds: int) -> None:
         )
         return answer(shown, headers={"Cache-Control": "private, no-store", **_tag(version.digest)})
 
-    @api.get(f"{STAGE}/archive", tags=[STAGES], responses={200: None})
+    @api.get(f"{STAGE}/archive", tags=[STAGES], responses={200: ARCHIVE, 304: None})
     @scoped("read", "promote", parameter="environment")
-    def get_stage_archive(path: p.StagePath) -> Response:
+    def get_stage_archive(path: p.StagePath, header: p.StageHeaders) -> Response:
         """The version's files as one tar, the same bytes for the same digest."""
         _, version = resolve_stage(parts.store, path.environment, path.model, path.stage)
         archive = version_archive(parts.store, parts.objects, version.digest)
@@ -68,7 +71,9 @@ def add_stages(api: APIBlueprint, parts: Parts, presign_seconds: int) -> None:
         response.content_length = archive.size
         response.headers["Content-Disposition"] = f'attachment; filename="{version.digest.replace(":", "-")}.tar"'
         response.headers["X-Model-Digest"] = version.digest
+        response.headers["Cache-Control"] = "private, no-cache"
         response.headers.update(_tag(version.digest))
+        response.make_conditional(request)
         return response
 
     @api.get("/environments/<environment>/stages", tags=[STAGES], responses={200: p.AssignmentsOut})
@@ -79,9 +84,7 @@ def add_stages(api: APIBlueprint, parts: Parts, presign_seconds: int) -> None:
             environment = tx.environments.get(path.environment)
             held = tx.stages.list(path.environment)
         rows = [p.AssignmentOut.model_validate(assignment) for assignment in held]
-        return answer(
-            p.AssignmentsOut(environment=environment.name, stages=list(environment.stages), assignments=rows)
-        )
+        return answer(p.AssignmentsOut(environment=environment.name, stages=list(environment.stages), assignments=rows))
 
 
 def _tag(value: str) -> dict[str, str]:
@@ -91,6 +94,8 @@ def _tag(value: str) -> dict[str, str]:
 def _handed(assignment: Assignment, version: ModelVersion) -> Response:
     """The ETag is of the whole answer: revision and digest, and whatever else it tells."""
     shown = p.StageOut(**{**version_fields(version), **vars(assignment)})
-    etag = hashlib.sha256(f"{assignment.environment}\n{assignment.stage}\n{assignment.revision}\n{version.digest}".encode())
+    etag = hashlib.sha256(
+        f"{assignment.environment}\n{assignment.stage}\n{assignment.revision}\n{version.digest}".encode()
+    )
     headers = {"Cache-Control": "private, no-cache", "X-Model-Digest": version.digest, **_tag(etag.hexdigest())}
     return answer(shown, headers=headers)

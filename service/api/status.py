@@ -10,6 +10,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from service.api import payloads as p
 from service.api.answers import answer
 from service.api.auth import anyone
+from service.api.document import problems
 from service.wiring import Parts
 
 STATUS = Tag(name="status", description="Whether the service is well")
@@ -22,7 +23,7 @@ def add_status(api: APIBlueprint, parts: Parts) -> None:
         """The process answers."""
         return answer(p.Health(status="ok"))
 
-    @api.get("/readyz", tags=[STATUS], responses={200: p.Health, 503: p.Problem}, security=[])
+    @api.get("/readyz", tags=[STATUS], responses={200: p.Health, **problems(503)}, security=[])
     @anyone()
     def readyz() -> Response:
         """Postgres and S3 answer, and the schema is at head."""

@@ -8,6 +8,7 @@ from flask_openapi3 import APIBlueprint, Tag
 from service.api import payloads as p
 from service.api.answers import answer
 from service.api.auth import admin, principal
+from service.api.document import problems
 from service.domain.identity import Token
 from service.usecases.manage_tokens import create_token
 from service.wiring import Parts
@@ -16,7 +17,7 @@ TOKENS = Tag(name="tokens", description="Who may do what")
 
 
 def add_tokens(api: APIBlueprint, parts: Parts) -> None:
-    @api.post("/tokens", tags=[TOKENS], responses={201: p.NewTokenOut})
+    @api.post("/tokens", tags=[TOKENS], responses={201: p.NewTokenOut, **problems(409, 413, 415)})
     @admin()
     def create_token_(body: p.TokenIn) -> Response:
         """Create a token. The answer is the only place where its secret is ever shown."""

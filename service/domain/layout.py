@@ -1,11 +1,11 @@
 """Where bytes live in the bucket, and by which URI MLflow's clients ask for them.
 
-    imports/<id>/archive                        an archive, until its import is final
-    mlflow/<path>                               what MLflow clients see as `mlflow-artifacts:/<path>`
-    mlflow/workspaces/<w>/<run>/artifacts/…     artifacts of imported runs (and of runs logged beside them)
-    mlflow/workspaces/<w>/models/<m>/artifacts/…  artifacts of imported logged models
-    models/sha256/<hex>/…                       bytes of registered versions, written by the registry alone
-    models/pending/<id>/…                       copies on their way there
+imports/<id>/archive                        an archive, until its import is final
+mlflow/<path>                               what MLflow clients see as `mlflow-artifacts:/<path>`
+mlflow/workspaces/<w>/<run>/artifacts/…     artifacts of imported runs (and of runs logged beside them)
+mlflow/workspaces/<w>/models/<m>/artifacts/…  artifacts of imported logged models
+models/sha256/<hex>/…                       bytes of registered versions, written by the registry alone
+models/pending/<id>/…                       copies on their way there
 """
 
 from __future__ import annotations

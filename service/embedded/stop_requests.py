@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-class StopRequested(Exception):  # noqa: N818 - it is not an error
+class StopRequested(Exception):
     """Somebody asked the supervisor to stop while it was still starting."""
 
 

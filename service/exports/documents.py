@@ -6,9 +6,7 @@ no flag is needed. Source: the files that the tool's versions 1.2.0, 2024-07 and
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable
 from typing import Any
 
 from service.exports.fields import Fields
@@ -26,6 +24,7 @@ from service.exports.records import (
 
 RUN_ID = re.compile(r"[0-9a-zA-Z_-]{1,32}")
 MODEL_ID = re.compile(r"m-[0-9a-zA-Z_-]{1,34}")
+EXPERIMENT_ID = 64
 STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
 _KNOWN_RUN_FIELDS = {"info", "params", "metrics", "tags", "inputs", "outputs", "traces"}
 
@@ -47,14 +46,14 @@ def read_experiment(document: dict[str, Any], file: str, folder: str) -> Experim
     mlflow = whole.object("mlflow")
     experiment = mlflow.object("experiment")
     return ExperimentRecord(
-        experiment_id=experiment.required("experiment_id"),
+        experiment_id=experiment.required("experiment_id", EXPERIMENT_ID),
         name=experiment.required("name", 256),
         lifecycle_stage=_lifecycle(experiment),
         creation_time=experiment.integer("creation_time"),
         last_update_time=experiment.integer("last_update_time"),
-        tags=experiment.mapping("tags", 250, 5000),
+        tags=experiment.mapping("tags", 250),
         run_ids=tuple(mlflow.texts("runs")),
-        failed_runs=tuple(_names(whole.optional("info").data.get("failed_runs"))),
+        failed_runs=tuple(whole.optional("info").names("failed_runs")),
         folder=folder,
         tool=read_tool(document, file),
     )
@@ -64,7 +63,7 @@ def read_run(document: dict[str, Any], file: str, folder: str) -> RunRecord:
     """Raises ExportRefused naming the field."""
     run = Fields(document, file).object("mlflow")
     info = run.object("info")
-    run_id = info.text("run_id") or info.required("run_uuid")
+    run_id = info.text("run_id") or info.text("run_uuid")
     if not RUN_ID.fullmatch(run_id):
         raise info.refuse("run_id", "1 to 32 letters, digits, '-' or '_'")
     status = info.text("status", "FINISHED")
@@ -73,7 +72,7 @@ def read_run(document: dict[str, Any], file: str, folder: str) -> RunRecord:
     tags = run.mapping("tags", 250, 8000)
     return RunRecord(
         run_id=run_id,
-        experiment_id=info.text("experiment_id"),
+        experiment_id=info.text("experiment_id", limit=EXPERIMENT_ID),
         name=info.text("run_name", limit=250) or tags.get("mlflow.runName", ""),
         user=info.text("user_id", limit=256) or tags.get("mlflow.user", ""),
         status=status,
@@ -85,13 +84,12 @@ def read_run(document: dict[str, Any], file: str, folder: str) -> RunRecord:
         tags=tags,
         metrics=_metrics(run.optional("metrics")),
         datasets=_datasets(run),
-        model_inputs=tuple(row.required("model_id") for row in _inputs(run).objects("model_inputs")),
+        model_inputs=tuple(_model_id(row) for row in _inputs(run, "model_inputs")),
         model_outputs=tuple(
-            (row.required("model_id"), row.integer("step") or 0)
-            for row in run.optional("outputs").objects("model_outputs")
+            (_model_id(row), row.integer("step") or 0) for row in run.optional("outputs").objects("model_outputs")
         ),
         traces=tuple(run.texts("traces")),
-        unknown={key: value for key, value in run.data.items() if key not in _KNOWN_RUN_FIELDS},
+        unknown=run.rest(_KNOWN_RUN_FIELDS),
         folder=folder,
         tool=read_tool(document, file),
     )
@@ -126,17 +124,16 @@ def _odd_point(metrics: Fields, key: str, point: Any) -> MetricPoint:
     return MetricPoint(key, fields.number("value"), fields.integer("timestamp") or 0, fields.integer("step") or 0)
 
 
-def _inputs(run: Fields) -> Fields:
-    """Dialect C has an object under `inputs`, dialect B a list of dataset inputs."""
-    inputs = run.data.get("inputs")
-    if isinstance(inputs, list):
-        return Fields({"dataset_inputs": inputs}, run.file, run.path + ".inputs")
-    return run.optional("inputs")
+def _inputs(run: Fields, kind: str) -> list[Fields]:
+    """Dialect C has an object of lists under `inputs`, dialect B the list of dataset inputs alone."""
+    if isinstance(run.data.get("inputs"), list):
+        return run.objects("inputs") if kind == "dataset_inputs" else []
+    return run.optional("inputs").objects(kind)
 
 
 def _datasets(run: Fields) -> tuple[DatasetRecord, ...]:
     found = []
-    for row in _inputs(run).objects("dataset_inputs"):
+    for row in _inputs(run, "dataset_inputs"):
         dataset = row.object("dataset")
         found.append(
             DatasetRecord(
@@ -155,14 +152,11 @@ def _datasets(run: Fields) -> tuple[DatasetRecord, ...]:
 def read_logged_model(document: dict[str, Any], file: str, folder: str) -> LoggedModelRecord:
     """Raises ExportRefused naming the field."""
     model = Fields(document, file).object("mlflow")
-    model_id = model.required("model_id")
-    if not MODEL_ID.fullmatch(model_id):
-        raise model.refuse("model_id", "'m-' and 1 to 34 letters, digits, '-' or '_'")
     return LoggedModelRecord(
-        model_id=model_id,
-        experiment_id=model.text("experiment_id"),
+        model_id=_model_id(model),
+        experiment_id=model.text("experiment_id", limit=EXPERIMENT_ID),
         name=model.text("name", "model", limit=500),
-        source_run_id=model.text("source_run_id"),
+        source_run_id=model.text("source_run_id", limit=32),
         status=model.text("status", "READY"),
         status_message=model.text("status_message", limit=1000),
         model_type=model.text("model_type", limit=500),
@@ -177,14 +171,21 @@ def read_logged_model(document: dict[str, Any], file: str, folder: str) -> Logge
                 timestamp=row.integer("timestamp") or 0,
                 step=row.integer("step") or 0,
                 run_id=row.text("run_id"),
-                dataset_name=row.maybe("dataset_name"),
-                dataset_digest=row.maybe("dataset_digest"),
+                dataset_name=row.maybe("dataset_name", 500),
+                dataset_digest=row.maybe("dataset_digest", 36),
             )
             for row in model.objects("metrics")
         ),
         folder=folder,
         tool=read_tool(document, file),
     )
+
+
+def _model_id(row: Fields) -> str:
+    model_id = row.required("model_id")
+    if not MODEL_ID.fullmatch(model_id):
+        raise row.refuse("model_id", "'m-' and 1 to 34 letters, digits, '-' or '_'")
+    return model_id
 
 
 def read_registered_model(document: dict[str, Any], file: str, folder: str) -> RegisteredModelRecord:
@@ -201,7 +202,7 @@ def read_registered_model(document: dict[str, Any], file: str, folder: str) -> R
         creation_time=model.integer("creation_timestamp"),
         last_updated_time=model.integer("last_updated_timestamp"),
         versions=tuple(versions),
-        failed_versions=tuple(_names(whole.optional("info").data.get("failed_versions"))),
+        failed_versions=tuple(whole.optional("info").names("failed_versions")),
         folder=folder,
         tool=read_tool(document, file),
     )
@@ -234,9 +235,3 @@ def _lifecycle(fields: Fields) -> str:
     if stage not in ("active", "deleted"):
         raise fields.refuse("lifecycle_stage", "active or deleted")
     return stage
-
-
-def _names(listed: Any) -> Iterable[str]:
-    """What failed, in the tool's mixed shapes: ids, or objects of many kinds."""
-    for item in listed if isinstance(listed, list) else ():
-        yield item if isinstance(item, str) else json.dumps(item, sort_keys=True, default=str)[:500]

@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, BinaryIO
 
 from service.domain.errors import ExportRefused
+from service.exports.plain import UNSTORABLE, plain
 
 MAX_JSON = 512 * 1024 * 1024
 MAX_INT = 2**63 - 1
 ANY_LENGTH = 2**31
-UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+MAX_REST = 1024 * 1024
+NAMES_SHOWN = 500
+NAME_SHOWN = 200
+_WHOLE = re.compile("-?[0-9]{1,19}")
 
 
 def read_json(stream: BinaryIO, size: int, file: str) -> dict[str, Any]:
@@ -45,7 +49,10 @@ class Fields:
         self.path = path
 
     def refuse(self, name: str, expected: str) -> ExportRefused:
-        field = f"{self.path}.{name}" if self.path else name
+        # A key of the export's may be long, or be the very thing that cannot be stored.
+        field = UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", self._at(name))
+        if len(field) > NAME_SHOWN:
+            field = field[:NAME_SHOWN] + "…"
         return ExportRefused(f"The field {field} must be {expected}.", file=self.file, field=field)
 
     def _at(self, name: str) -> str:
@@ -90,8 +97,8 @@ class Fields:
             raise self.refuse(name, "free of NUL characters and of halves of surrogate pairs")
         return value
 
-    def maybe(self, name: str) -> str | None:
-        return None if self.data.get(name) is None else self.text(name)
+    def maybe(self, name: str, limit: int = ANY_LENGTH) -> str | None:
+        return None if self.data.get(name) is None else self.text(name, limit=limit)
 
     def integer(self, name: str) -> int | None:
         value = self.data.get(name)
@@ -100,7 +107,7 @@ class Fields:
         return self.whole(value, name)
 
     def whole(self, value: Any, name: str) -> int:
-        if isinstance(value, str) and value.lstrip("-").isdigit() and len(value) < 20:
+        if isinstance(value, str) and _WHOLE.fullmatch(value):
             value = int(value)
         if isinstance(value, float) and value.is_integer():
             value = int(value)
@@ -115,7 +122,7 @@ class Fields:
         try:
             return float(value)
         except OverflowError:
-            return math.copysign(math.inf, value)
+            return math.inf if value > 0 else -math.inf
 
     def texts(self, name: str) -> list[str]:
         value = self.data.get(name)
@@ -123,7 +130,33 @@ class Fields:
             return []
         if not isinstance(value, list) or not all(isinstance(item, str | int) for item in value):
             raise self.refuse(name, "a list of texts")
-        return [str(item) for item in value]
+        return [self.storable(str(item), f"{name}[{index}]", ANY_LENGTH) for index, item in enumerate(value)]
+
+    def names(self, name: str) -> list[str]:
+        """What a list of mixed shapes names: its texts, and its objects as JSON, cut."""
+        value = self.data.get(name)
+        found = []
+        for index, item in enumerate(value if isinstance(value, list) else ()):
+            text = item if isinstance(item, str) else json.dumps(item, sort_keys=True)
+            found.append(self.storable(text[:NAMES_SHOWN], f"{name}[{index}]", ANY_LENGTH))
+        return found
+
+    def rest(self, known: Collection[str]) -> dict[str, Any]:
+        """The fields that are not `known`, as plain data of at most MAX_REST characters."""
+        found: dict[str, Any] = {}
+        left = MAX_REST
+        for name, value in self.data.items():
+            if name in known:
+                continue
+            self.storable(name, name, ANY_LENGTH)
+            try:
+                found[name] = plain(value)
+            except ValueError as error:
+                raise self.refuse(name, str(error)) from None
+            left -= len(name) + len(json.dumps(found[name]))
+            if left < 0:
+                raise self.refuse(name, f"shorter: at most {MAX_REST} characters of unknown fields are kept")
+        return found
 
     def mapping(self, name: str, keys: int = 250, values: int = ANY_LENGTH) -> dict[str, str]:
         """A dict of texts, or the same as a list of `{key, value}`: the tool writes both.
@@ -136,7 +169,7 @@ class Fields:
         pairs = (
             value.items()
             if isinstance(value, dict)
-            else [(row.required("key"), row.data.get("value")) for row in self.objects(name)]
+            else [(row.required("key", keys), row.data.get("value")) for row in self.objects(name)]
         )
         return {
             self.storable(key, f"{name}.{key[:80]}", keys): self.storable(_plain(item), f"{name}.{key[:80]}", values)

@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
+from service.exports.plain import MAX_DEPTH, plain
+
 MAX_SIZE = 1024 * 1024
-MAX_DEPTH = 64
 
 
 @dataclass(frozen=True)
@@ -32,16 +33,19 @@ def read_mlmodel(data: bytes) -> MLmodel | None:
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_DEPTH:
                 return None
-        document = yaml.load(data, Loader=yaml.CSafeLoader)  # noqa: S506 - the safe loader
+        document = yaml.load(data, Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, ValueError, RecursionError):
         return None
     if not isinstance(document, dict) or not isinstance(document.get("flavors"), dict):
         return None
-    return MLmodel(
-        flavors=document["flavors"],
-        signature=_signature(document.get("signature")),
-        input_example=document.get("saved_input_example_info") is not None,
-    )
+    try:
+        return MLmodel(
+            flavors=plain(document["flavors"]),
+            signature=_signature(document.get("signature")),
+            input_example=document.get("saved_input_example_info") is not None,
+        )
+    except ValueError:  # text that no database holds
+        return None
 
 
 def _signature(raw: Any) -> dict[str, Any] | None:
@@ -52,7 +56,7 @@ def _signature(raw: Any) -> dict[str, Any] | None:
     for key in ("inputs", "outputs", "params"):
         value = raw.get(key)
         try:
-            parts[key] = json.loads(value) if isinstance(value, str) else value
+            parts[key] = plain(json.loads(value) if isinstance(value, str) else value)
         except (ValueError, RecursionError):
-            parts[key] = value
+            parts[key] = plain(value)
     return parts if any(parts.values()) else None

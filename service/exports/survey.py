@@ -92,9 +92,7 @@ def _artifact(found: Survey, member: Member, stream: BinaryIO, folder: str, inne
         hasher.update(block)
         if is_mlmodel:
             kept.append(block)
-    found.artifacts.setdefault(folder, []).append(
-        ArtifactFile(inner, member.path, member.size, hasher.hexdigest())
-    )
+    found.artifacts.setdefault(folder, []).append(ArtifactFile(inner, member.path, member.size, hasher.hexdigest()))
     if is_mlmodel:
         mlmodel = read_mlmodel(b"".join(kept))
         if mlmodel is not None:
@@ -110,7 +108,10 @@ def _document(
         if name not in INDEXES:
             found.unread.append(member.path)
         return
-    reader(found, read_json(stream, member.size, member.path), member.path, folder, on_run)
+    try:
+        reader(found, read_json(stream, member.size, member.path), member.path, folder, on_run)
+    except RecursionError:  # it could just be read, and cannot be written again
+        raise ExportRefused("The JSON is nested too deep.", file=member.path) from None
 
 
 def _experiment(found: Survey, document: dict[str, Any], file: str, folder: str, _: object) -> None:
@@ -124,9 +125,7 @@ def _experiment(found: Survey, document: dict[str, Any], file: str, folder: str,
         )
 
 
-def _run(
-    found: Survey, document: dict[str, Any], file: str, folder: str, on_run: Callable[[RunRecord], None]
-) -> None:
+def _run(found: Survey, document: dict[str, Any], file: str, folder: str, on_run: Callable[[RunRecord], None]) -> None:
     record = documents.read_run(document, file, folder)
     if record.run_id not in found.runs:  # bulk exports hold a second copy beside the model
         on_run(record)
@@ -141,7 +140,9 @@ def _logged_model(found: Survey, document: dict[str, Any], file: str, folder: st
 def _model(found: Survey, document: dict[str, Any], file: str, folder: str, _: object) -> None:
     record = documents.read_registered_model(document, file, folder)
     if found.models.setdefault(record.name, record) is not record:
-        raise ExportRefused(f"The model {record.name!r} is in the export twice.", file=file, field="mlflow.registered_model.name")
+        raise ExportRefused(
+            f"The model {record.name!r} is in the export twice.", file=file, field="mlflow.registered_model.name"
+        )
 
 
 _READERS: dict[str, Callable[[Survey, dict[str, Any], str, str, Callable[[RunRecord], None]], None]] = {

@@ -23,7 +23,9 @@ def version_files(survey: Survey, version: VersionRecord) -> VersionFiles:
     A version's `source` names a logged model (`models:/m-…`) or a folder of its run's artifacts, as a path or
     a URI of the workspace it comes from. Only text is compared: nothing is ever fetched from it.
     """
-    model_id = version.model_id or (version.source.removeprefix("models:/") if version.source.startswith("models:/m-") else "")
+    model_id = version.model_id or (
+        version.source.removeprefix("models:/") if version.source.startswith("models:/m-") else ""
+    )
     if model_id in survey.logged_models:
         return _logged(survey, model_id)
     run = survey.runs.get(version.run_id)

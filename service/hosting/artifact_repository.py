@@ -19,7 +19,6 @@ from service.settings import Settings
 from service.stores.objects import S3Objects
 
 
-
 class RegistryArtifactRepository(ArtifactRepository):  # type: ignore[misc]  # MLflow's base class is untyped here
     """`registry-objects:/<path>` is what clients know as `mlflow-artifacts:/<path>`."""
 

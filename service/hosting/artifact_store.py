@@ -33,8 +33,10 @@ class ArtifactPath:
 def artifact_path(raw: str) -> ArtifactPath:
     """Raises InvalidInput for a path with `..`, empty segments or control characters."""
     path = raw.strip("/")
-    if path and any(segment in ("", ".", "..") for segment in path.split("/")) or _CONTROL.search(path):
-        raise InvalidInput("The artifact path must be relative, without '.', '..' and control characters.", field="path")
+    if (path and any(segment in ("", ".", "..") for segment in path.split("/"))) or _CONTROL.search(path):
+        raise InvalidInput(
+            "The artifact path must be relative, without '.', '..' and control characters.", field="path"
+        )
     if path == REGISTERED.strip("/"):
         raise InvalidInput("Name the digest of the version to read.", field="path")
     if path.startswith(REGISTERED):

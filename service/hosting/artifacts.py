@@ -26,7 +26,11 @@ def artifact_routes(name: str, objects: ObjectStore, guard: Guard) -> Blueprint:
         path = artifact_path(request.args.get("path", ""))
         guard(path, False)
         files = [
-            {"path": item.name, "is_dir": item.size is None, **({} if item.size is None else {"file_size": str(item.size)})}
+            {
+                "path": item.name,
+                "is_dir": item.size is None,
+                **({} if item.size is None else {"file_size": str(item.size)}),
+            }
             for item in list_folder(objects, path)
         ]
         return jsonify({"files": files})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import psycopg2
 import sqlalchemy as sa
@@ -85,5 +85,6 @@ def _merge(connection: sa.Connection, spool: TableSpool) -> Copied:
 
 def _copy(connection: sa.Connection, spool: TableSpool, target: str) -> None:
     spool.file.seek(0)
-    with connection.connection.cursor() as cursor:
+    driver = cast(psycopg2.extensions.connection, connection.connection)
+    with driver.cursor() as cursor:
         cursor.copy_expert(f"COPY {target} ({', '.join(spool.columns)}) FROM STDIN", spool.file, BUFFER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -43,7 +44,7 @@ class PostgresCentralIds:
             self._models[original] = self._central(original, mapped, taken) or "m-" + self._derived(original)
         return self._models[original]
 
-    def _central(self, original: str, mapped: sa.Select[tuple[str]], taken: sa.Select[tuple[str]]) -> str | None:
+    def _central(self, original: str, mapped: sa.Select[Any], taken: sa.Select[Any]) -> str | None:
         with self._engine.connect() as connection:
             central: str | None = connection.scalar(mapped)
             if central is not None:

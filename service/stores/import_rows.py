@@ -72,7 +72,8 @@ class PostgresImports:
         if before is not None:
             last = self.get(before)
             query = query.where(
-                sa.tuple_(t.imports.c.created_at, t.imports.c.id) < sa.tuple_(last.created_at, sa.cast(last.id, t.imports.c.id.type))
+                sa.tuple_(t.imports.c.created_at, t.imports.c.id)
+                < sa.tuple_(last.created_at, sa.cast(last.id, t.imports.c.id.type))
             )
         return [_import(row) for row in self._connection.execute(query)]
 
@@ -104,9 +105,7 @@ class PostgresImports:
     ) -> bool:
         done = self._connection.execute(
             sa.update(t.imports)
-            .where(
-                sa.cast(t.imports.c.id, sa.Text) == import_id, t.imports.c.state.in_(("received", "running"))
-            )
+            .where(sa.cast(t.imports.c.id, sa.Text) == import_id, t.imports.c.state.in_(("received", "running")))
             .values(
                 state=state,
                 finished_at=at,

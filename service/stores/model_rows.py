@@ -18,6 +18,7 @@ from service.stores import mlflow_tables as m
 from service.stores import tables as t
 from service.usecases.ports import ModelDetails, NewVersion, RunInfo
 
+Rows = list[Any]
 _LINEAGE_FIELDS = {field.name for field in fields(Lineage)}
 
 
@@ -34,7 +35,7 @@ class PostgresModels:
     def list(self) -> Sequence[RegisteredModel]:
         return self._registered(sa.true())
 
-    def _registered(self, condition: sa.ColumnElement[bool]) -> list[RegisteredModel]:
+    def _registered(self, condition: sa.ColumnElement[bool]) -> Sequence[RegisteredModel]:
         """Ours, with what MLflow's clients may change (description, tags, aliases) from MLflow's rows."""
         rows = self._connection.execute(
             sa.select(t.models, m.registered_models.c.description)
@@ -50,10 +51,10 @@ class PostgresModels:
                 name=row.name,
                 workspace=row.workspace or "",
                 description=row.description or "",
-                tags={key: value for _, key, value in tags.get(row.name, ())},
-                aliases={alias: version for _, alias, version in aliases.get(row.name, ())},
+                tags={pair[1]: pair[2] for pair in tags.get(row.name, ())},
+                aliases={pair[1]: pair[2] for pair in aliases.get(row.name, ())},
                 created_at=row.created_at,
-                versions=tuple(version for _, version in versions.get(row.name, ())),
+                versions=tuple(pair[1] for pair in versions.get(row.name, ())),
             )
             for row in rows
         ]
@@ -65,8 +66,8 @@ class PostgresModels:
         picked = [table.c[column] for column in columns]
         return sa.select(t.models.c.name, *picked).join_from(t.models, table, self._same(table)).order_by(picked[0])
 
-    def _grouped(self, query: sa.Select[Any]) -> dict[str, list[sa.Row[Any]]]:
-        groups: dict[str, list[sa.Row[Any]]] = {}
+    def _grouped(self, query: sa.Select[Any]) -> dict[str, Rows]:
+        groups: dict[str, Rows] = {}
         for row in self._connection.execute(query):
             groups.setdefault(row[0], []).append(row)
         return groups
@@ -92,6 +93,22 @@ class PostgresModels:
 
     def run(self, run_id: str) -> RunInfo:
         return self._run(m.runs.c.run_uuid == run_id, run_id)
+
+    def logged_model_uri(self, run_id: str, name: str) -> str | None:
+        uri: str | None = self._connection.scalar(
+            sa.select(m.logged_models.c.artifact_location)
+            .join_from(m.inputs, m.logged_models, m.logged_models.c.model_id == m.inputs.c.destination_id)
+            .where(
+                m.inputs.c.source_type == "RUN_OUTPUT",
+                m.inputs.c.source_id == run_id,
+                m.inputs.c.destination_type == "MODEL_OUTPUT",
+                m.logged_models.c.name == name,
+                m.logged_models.c.lifecycle_stage == "active",
+            )
+            .order_by(m.inputs.c.step.desc(), m.logged_models.c.creation_timestamp_ms.desc())
+            .limit(1)
+        )
+        return uri
 
     def imported_run(self, workspace: str, original_run_id: str) -> RunInfo:
         return self._run(
@@ -168,7 +185,10 @@ class PostgresModels:
 
     def _has_model(self, name: str) -> bool:
         r = m.registered_models
-        return self._connection.scalar(sa.select(r.c.name).where(r.c.name == name, r.c.workspace == m.WORKSPACE)) is not None
+        return (
+            self._connection.scalar(sa.select(r.c.name).where(r.c.name == name, r.c.workspace == m.WORKSPACE))
+            is not None
+        )
 
     def add_version(self, new: NewVersion) -> ModelVersion:
         self._own(new)

@@ -115,9 +115,10 @@ class S3Objects:
         if filename:
             headers["response-content-disposition"] = f"attachment; filename*=UTF-8''{quote(filename, safe='')}"
         with translated(key):
-            return self._signer.presigned_get_object(
+            url: str = self._signer.presigned_get_object(
                 self._bucket, key, expires=timedelta(seconds=seconds), response_headers=headers
             )
+        return url
 
     def check(self) -> None:
         with translated():

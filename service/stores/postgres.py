@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from service.domain.errors import Conflict, InvalidInput, Unavailable
+from service.stores.heads import at_head
 from service.stores.import_rows import PostgresImports
-from service.stores.migrate import at_head
 from service.stores.model_rows import PostgresModels
 from service.stores.place_rows import PostgresEnvironments, PostgresTokens, PostgresWorkspaces
 from service.stores.queue import JobQueue

@@ -5,9 +5,13 @@ A job is added in the caller's transaction, so an import row never exists withou
 
 from __future__ import annotations
 
-import procrastinate
+from functools import cached_property
+from typing import TYPE_CHECKING
+
 import sqlalchemy as sa
-from procrastinate.contrib.sqlalchemy import SQLAlchemyPsycopg2Connector
+
+if TYPE_CHECKING:
+    import procrastinate
 
 SCHEMA = "jobs"
 IMPORT_TASK = "import"
@@ -17,14 +21,19 @@ QUEUE = "imports"
 class JobQueue:
     """Adds jobs; the worker (service.worker) runs them."""
 
-    def __init__(self) -> None:
+    @cached_property
+    def _app(self) -> procrastinate.App:
+        # Imported with the first job: the library takes a third of a second, and most processes queue nothing.
+        import procrastinate
+        from procrastinate.contrib.sqlalchemy import SQLAlchemyPsycopg2Connector
+
         # Jobs go through the caller's connection; the connector itself is never opened.
-        self._app = procrastinate.App(connector=SQLAlchemyPsycopg2Connector())
+        return procrastinate.App(connector=SQLAlchemyPsycopg2Connector())
 
     def put(self, connection: sa.Connection, import_id: str) -> None:
         """Queue the import, once however often it is put while it waits."""
         connection.execute(sa.text(f"SET LOCAL search_path TO {SCHEMA}, public"))
-        self._app.configure_task(
-            IMPORT_TASK, queue=QUEUE, lock=f"import:{import_id}", connection=connection
-        ).defer(import_id=import_id)
+        self._app.configure_task(IMPORT_TASK, queue=QUEUE, lock=f"import:{import_id}", connection=connection).defer(
+            import_id=import_id
+        )
         connection.execute(sa.text("SET LOCAL search_path TO DEFAULT"))

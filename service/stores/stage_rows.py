@@ -15,13 +15,10 @@ from service.stores import tables as t
 from service.stores.model_rows import version_of
 from service.stores.place_rows import PostgresEnvironments
 
-_ASSIGNED = (
-    sa.select(t.assignments, t.versions.c.digest)
-    .join_from(
-        t.assignments,
-        t.versions,
-        (t.versions.c.model == t.assignments.c.model) & (t.versions.c.version == t.assignments.c.version),
-    )
+_ASSIGNED = sa.select(t.assignments, t.versions.c.digest).join_from(
+    t.assignments,
+    t.versions,
+    (t.versions.c.model == t.assignments.c.model) & (t.versions.c.version == t.assignments.c.version),
 )
 _CURRENT = (
     sa.select(
@@ -52,7 +49,9 @@ class PostgresStages:
     def assign(self, wanted: Assignment) -> Assignment:
         # The environment's row serialises assignments against a change of its stages.
         self._connection.execute(
-            sa.select(t.environments.c.name).where(t.environments.c.name == wanted.environment).with_for_update(read=True)
+            sa.select(t.environments.c.name)
+            .where(t.environments.c.name == wanted.environment)
+            .with_for_update(read=True)
         )
         if wanted.stage not in self._environments.get(wanted.environment).stages:
             raise NotFound("stage", wanted.stage, f"Environment {wanted.environment!r} has no stage {wanted.stage!r}.")

@@ -79,9 +79,7 @@ imports = sa.Table(
     sa.Column("progress", JSONB, nullable=False, server_default="{}"),
     sa.Column("report", JSONB),
     sa.Column("problem", JSONB),
-    sa.CheckConstraint(
-        "state IN ('received', 'running', 'done', 'failed', 'refused', 'cancelled')", name="state"
-    ),
+    sa.CheckConstraint("state IN ('received', 'running', 'done', 'failed', 'refused', 'cancelled')", name="state"),
     # The same archive with the same options is one import, as long as it was not turned away.
     sa.Index(
         "imports_key_live_key", "key", unique=True, postgresql_where=sa.text("state IN ('received','running','done')")

@@ -57,7 +57,9 @@ class _Write:
             sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"),
             {"key": f"tracking\n{self.batch.workspace}"},
         )
-        experiment_ids = {record.experiment_id: self._experiment(record, name) for record, name in self.batch.experiments}
+        experiment_ids = {
+            record.experiment_id: self._experiment(record, name) for record, name in self.batch.experiments
+        }
         known = self._known_runs()
         self._runs(experiment_ids, known)
         changed = self._spooled(spool, known)
@@ -113,7 +115,9 @@ class _Write:
 
     def _own_experiment(self, experiment_id: int, name: str) -> None:
         owners = set(
-            self.connection.scalars(sa.select(t.experiments.c.workspace).where(t.experiments.c.experiment_id == experiment_id))
+            self.connection.scalars(
+                sa.select(t.experiments.c.workspace).where(t.experiments.c.experiment_id == experiment_id)
+            )
         )
         if owners != {self.batch.workspace}:
             raise Conflict(
@@ -122,10 +126,7 @@ class _Write:
             )
 
     def _experiment_tags(self, record: ExperimentRecord, experiment_id: int) -> None:
-        rows = [
-            {"key": key, "value": value, "experiment_id": experiment_id}
-            for key, value in record.tags.items()
-        ]
+        rows = [{"key": key, "value": value, "experiment_id": experiment_id} for key, value in record.tags.items()]
         if rows:
             statement = insert(cast(sa.Table, m.experiment_tags)).values(rows)
             self.connection.execute(
@@ -198,9 +199,7 @@ class _Write:
             "lifecycle_stage": run.lifecycle_stage,
         }
         differs = sa.or_(*(m.runs.c[column].is_distinct_from(value) for column, value in wanted.items()))
-        done = self.connection.execute(
-            sa.update(m.runs).where(m.runs.c.run_uuid == run_id, differs).values(**wanted)
-        )
+        done = self.connection.execute(sa.update(m.runs).where(m.runs.c.run_uuid == run_id, differs).values(**wanted))
         return run_id if done.rowcount else None
 
     def _spooled(self, spool: FileRunSpool, known: frozenset[str]) -> set[str]:

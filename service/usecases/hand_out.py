@@ -50,7 +50,9 @@ def verified_file(objects: ObjectStore, digest: str, file: ManifestFile) -> Iter
         with objects.open(key) as body:
             yield _verified(body, file)
     except NotFound as error:
-        raise Damaged(f"The bytes of {file.path!r} are missing; restore {key} in the bucket.", file=file.path) from error
+        raise Damaged(
+            f"The bytes of {file.path!r} are missing; restore {key} in the bucket.", file=file.path
+        ) from error
 
 
 def _verified(body: BinaryIO, file: ManifestFile) -> Iterator[bytes]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from service.domain.errors import Conflict, ExportRefused
+from service.domain.errors import Conflict, ExportRefused, NotFound
 from service.domain.importing import Import
 from service.domain.layout import PROXIED, logged_model_path, run_path, version_prefix
 from service.domain.model import Lineage, Manifest, ManifestFile
@@ -94,8 +94,11 @@ def make_plan(tx: Transaction, import_: Import, found: Survey, ids: CentralIds) 
     return Plan(batch, draft.versions, details, targets, draft.missing, found.unread)
 
 
-def check_plan(tx: Transaction, plan: Plan) -> None:
-    """Refuse before any byte is stored what the database would refuse in the end. Raises Conflict."""
+def check_plan(tx: Transaction, plan: Plan, environment: str) -> None:
+    """Refuse before any byte is stored what the database would refuse in the end.
+
+    Raises Conflict, or NotFound for a stage that `environment`, which is to get the source's stages, does not have.
+    """
     for name in {version.model for version in plan.versions} | set(plan.details):
         owner = tx.models.owner(name)
         if owner not in (None, plan.batch.workspace):
@@ -103,12 +106,22 @@ def check_plan(tx: Transaction, plan: Plan) -> None:
                 f"The model name {name!r} is taken by someone else; choose another with model_name.",
                 field="model_name",
             )
+    if environment:
+        _check_stages(tx, plan, environment)
     for _, name in plan.batch.experiments:
         if not tx.models.experiment_is_open_to(plan.batch.workspace, name):
             raise Conflict(
                 f"The experiment name {name!r} is used by someone else; choose another with experiment_name.",
                 field="experiment_name",
             )
+
+
+def _check_stages(tx: Transaction, plan: Plan, environment: str) -> None:
+    stages = tx.environments.get(environment).stages
+    for version in plan.versions:
+        stage = version.lineage["original_stage"]
+        if stage not in ("", "None", *stages):
+            raise NotFound("stage", stage, f"Environment {environment!r} has no stage {stage!r}.")
 
 
 def _experiments(import_: Import, found: Survey) -> dict[str, ExperimentRecord]:
@@ -191,9 +204,7 @@ def _source(run: RunRecord) -> dict[str, Any]:
     return {"artifact_uri": run.artifact_uri, "tags": kept, **({"unknown": run.unknown} if run.unknown else {})}
 
 
-def _versions_of(
-    draft: _Draft, model: RegisteredModelRecord, name: str, lineage: Mapping[str, Lineage]
-) -> None:
+def _versions_of(draft: _Draft, model: RegisteredModelRecord, name: str, lineage: Mapping[str, Lineage]) -> None:
     for version in model.versions:
         files = version_files(draft.found, version)
         if not files.files:
@@ -262,7 +273,11 @@ def _new_version(
     for file in files.files:
         draft.target(file, prefix + file.path)
     mlmodel = next(
-        (draft.found.mlmodels[file.member] for file in files.files if file.path == "MLmodel" and file.member in draft.found.mlmodels),
+        (
+            draft.found.mlmodels[file.member]
+            for file in files.files
+            if file.path == "MLmodel" and file.member in draft.found.mlmodels
+        ),
         MLmodel(),
     )
     new = NewVersion(

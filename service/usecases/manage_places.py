@@ -32,8 +32,11 @@ def put_environment(
     """
     check_slug("environment", name)
     if stages is not None:
-        for stage in stages:
-            check_stage(stage)
+        for index, stage in enumerate(stages):
+            try:
+                check_stage(stage)
+            except InvalidInput as error:
+                raise InvalidInput(error.detail, field=f"stages.{index}") from error
         if not stages or len({stage.casefold() for stage in stages}) != len(stages):
             raise InvalidInput("An environment needs at least one stage, and each name only once.", field="stages")
     with store.transaction() as tx:

@@ -167,6 +167,10 @@ class Models(Protocol):
         """Raises NotFound(kind="run")."""
         ...
 
+    def logged_model_uri(self, run_id: str, name: str) -> str | None:
+        """The artifact location of the run's last logged model of that name, None without one."""
+        ...
+
     def imported_run(self, workspace: str, original_run_id: str) -> RunInfo:
         """The run that the workspace knows by that id. Raises NotFound(kind="run")."""
         ...
@@ -258,12 +262,23 @@ class Stages(Protocol):
 class Transaction(Protocol):
     """One database transaction; rolled back unless the block ends without an error."""
 
-    workspaces: Workspaces
-    environments: Environments
-    tokens: Tokens
-    imports: Imports
-    models: Models
-    stages: Stages
+    @property
+    def workspaces(self) -> Workspaces: ...
+
+    @property
+    def environments(self) -> Environments: ...
+
+    @property
+    def tokens(self) -> Tokens: ...
+
+    @property
+    def imports(self) -> Imports: ...
+
+    @property
+    def models(self) -> Models: ...
+
+    @property
+    def stages(self) -> Stages: ...
 
 
 class RegistryStore(Protocol):

@@ -31,13 +31,18 @@ def get_model(store: RegistryStore, by: Principal, name: str) -> RegisteredModel
 def get_version(store: RegistryStore, by: Principal, name: str, number: int) -> ModelVersion:
     """Raises NotFound for a model or version that is not there or that the caller may not see.
 
-    A reader of an environment sees exactly the versions that are in its stages.
+    A reader of an environment sees exactly the versions that are in its stages; what it may not see is told
+    in the same words as what is not there.
     """
     with store.transaction() as tx:
-        version = tx.models.version(name, number)
-        if _sees_all(by) or _owns(by, tx.models.get(name)) or (name, number) in _live(tx, by):
-            return version
-        raise NotFound("version", str(number), f"Model {name!r} has no version {number} that this token may see.")
+        model = tx.models.get(name)
+        if not _sees_all(by) and not _owns(by, model):
+            live = _live(tx, by)
+            if not _sees(by, model, live):
+                raise NotFound("model", name)
+            if (name, number) not in live:
+                raise NotFound("version", str(number), f"Model {name!r} has no version {number}.")
+        return tx.models.version(name, number)
 
 
 def _sees_all(by: Principal) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from service.domain.errors import InvalidInput, RegistryError, TooLarge
-from service.domain.identity import Principal
+from service.domain.errors import InvalidInput, TooLarge
+from service.domain.identity import Principal, Scope
 from service.domain.importing import Import, ImportOptions, ImportState
 from service.domain.names import check_model_name
 from service.exports.archive import recognise
@@ -39,17 +41,18 @@ def receive_import(
 ) -> Received:
     """Stream `body` (`size` bytes, None when unknown) into the object store and queue the import.
 
-    Nothing is left behind when this raises: NotFound for the workspace or environment, InvalidInput for an
-    option, TooLarge, ArchiveRefused for what is no archive, Conflict for a reused idempotency key.
+    Nothing is left behind when this raises: NotFound for the workspace or environment, NotAllowed for an
+    environment whose stages the caller may not change, InvalidInput for an option, TooLarge, ArchiveRefused for
+    what is no archive, Conflict for a reused idempotency key.
     """
-    _check_options(store, workspace, options)
+    _check_options(store, by, workspace, options)
     if size is not None and size > max_bytes:
         raise TooLarge(f"The archive is {size} bytes; at most {max_bytes} are taken in.", limit=max_bytes)
     import_id = str(uuid.uuid4())
     key = f"imports/{import_id}/archive"
     reader = _Checked(body, max_bytes, size)
-    try:
-        reader.begin()
+    reader.begin()
+    with _kept_only_if_received(objects, key) as receipt:
         objects.put(key, reader, size)  # type: ignore[arg-type]  # all a put needs is read()
         reader.end()
         digest = reader.digest
@@ -66,24 +69,43 @@ def receive_import(
         )
         with store.transaction() as tx:
             added = tx.imports.add(new, idempotency_key)
-    except RegistryError:
-        objects.delete([key])
-        raise
-    if added.id != import_id:
-        objects.delete([key])
+            # From here only the commit can fail, and then nobody knows whether it did: the archive has to stay.
+            receipt.kept = added.id == import_id
     return Received(added, replayed=added.id != import_id)
 
 
-def _check_options(store: RegistryStore, workspace: str, options: ImportOptions) -> None:
+@dataclass
+class _Receipt:
+    kept: bool = False
+
+
+@contextmanager
+def _kept_only_if_received(objects: ObjectStore, key: str) -> Iterator[_Receipt]:
+    """Delete the archive unless an import came of it, whatever ended the request."""
+    receipt = _Receipt()
+    try:
+        yield receipt
+    finally:
+        if not receipt.kept:
+            objects.delete([key])
+
+
+def _check_options(store: RegistryStore, by: Principal, workspace: str, options: ImportOptions) -> None:
     if options.model_name:
-        check_model_name(options.model_name)
+        try:
+            check_model_name(options.model_name)
+        except InvalidInput as error:
+            raise InvalidInput(error.detail, field="model_name") from error
     if options.register and not options.model_name:
-        raise InvalidInput("register=<artifact path> needs model_name=<name of the registered model>.", field="model_name")
+        raise InvalidInput(
+            "register=<artifact path> needs model_name=<name of the registered model>.", field="model_name"
+        )
     if len(options.experiment_name) > 256 or "\0" in options.experiment_name + options.register:
         raise InvalidInput("experiment_name has at most 256 characters, none of them NUL.", field="experiment_name")
     with store.transaction() as tx:
         tx.workspaces.get(workspace)
         if options.environment:
+            by.require(Scope("promote", options.environment))
             tx.environments.get(options.environment)
 
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
-from service.domain.errors import InvalidInput, NotFound
+from service.domain.errors import Conflict, InvalidInput, NotFound
 from service.domain.identity import Principal, Scope
 from service.domain.layout import artifact_prefix, pending_prefix, version_prefix
 from service.domain.model import Lineage, Manifest, ManifestFile, ModelVersion
 from service.domain.names import check_model_name
 from service.exports.mlmodel import MAX_SIZE, MLmodel, read_mlmodel
-from service.usecases.ports import NewVersion, ObjectStore, RegistryStore, RunInfo
+from service.usecases.ports import NewVersion, ObjectStore, RegistryStore
 
 BLOCK = 1024 * 1024
 
@@ -31,12 +29,14 @@ def register_version(
     path = _clean(artifact_path)
     with store.transaction() as tx:
         run = tx.models.run(run_id)
+        owner = tx.models.owner(model)
+        logged = tx.models.logged_model_uri(run_id, path)
     by.require(Scope("import", run.workspace))
-    root = artifact_prefix(run.artifact_uri)
-    if root is None:
-        raise NotFound("artifact", artifact_path, f"The artifacts of run {run_id!r} are not kept by this registry.")
-    folder = f"{root}/{path}".rstrip("/") + "/"
-    found = [info.key for info in objects.list(folder)]
+    if owner not in (None, run.workspace):  # told before any byte is copied; the store decides in the end
+        raise Conflict(f"The model name {model!r} belongs to another workspace; choose another.", field="model")
+    folder, found = _found(objects, f"{run.artifact_uri}/{path}".rstrip("/"))
+    if not found and logged is not None:  # MLflow 3 keeps `runs:/<run>/<name>` as a logged model of that name
+        folder, found = _found(objects, logged)
     if not found:
         raise NotFound("artifact", artifact_path, f"Run {run_id!r} has no artifacts under {artifact_path!r}.")
     manifest, mlmodel = _freeze(store, objects, folder, found)
@@ -55,6 +55,15 @@ def register_version(
                 user=by.name,
             )
         )
+
+
+def _found(objects: ObjectStore, uri: str) -> tuple[str, list[str]]:
+    """The folder behind an artifact URI and the keys in it; none for a URI of another store."""
+    prefix = artifact_prefix(uri)
+    if prefix is None:
+        return "", []
+    folder = prefix.rstrip("/") + "/"
+    return folder, [info.key for info in objects.list(folder)]
 
 
 def _clean(artifact_path: str) -> str:

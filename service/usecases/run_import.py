@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from service.domain.errors import RegistryError, Unavailable
@@ -48,7 +48,7 @@ class Importer:
     tracking: TrackingStore
     clock: Clock
     problem: Any
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
 
     def run(self, import_id: str) -> ImportState | None:
         """Bring the import to a final state; None when it already had one.
@@ -58,6 +58,7 @@ class Importer:
         with self.store.transaction() as tx:
             import_ = tx.imports.start(import_id, self.clock())
         if import_ is None:
+            self._clear(import_id)
             return None
         try:
             self._until_ids_hold(import_)
@@ -73,6 +74,13 @@ class Importer:
                 tx.imports.finish(import_id, state, self.clock(), problem=self.problem(error))
         self.objects.delete([import_.archive_key])
         return state
+
+    def _clear(self, import_id: str) -> None:
+        """Delete the archive of an import that was cancelled, or whose last attempt ended before it could."""
+        with self.store.transaction() as tx:
+            import_ = tx.imports.get(import_id)
+        if import_.state is not ImportState.FAILED:
+            self.objects.delete([import_.archive_key])
 
     def fail(self, import_id: str, error: RegistryError) -> None:
         """Give up after the last attempt; the archive stays for whoever looks into it."""
@@ -94,7 +102,7 @@ class Importer:
             found = self._survey(import_, spool)
             with self.store.transaction() as tx:
                 plan = make_plan(tx, import_, found, ids)
-                check_plan(tx, plan)
+                check_plan(tx, plan, import_.options.environment)
             stored = self._store(import_, found, plan)
             with self.store.transaction() as tx:
                 report = self._write(tx, import_, plan, spool, ids)
@@ -118,9 +126,7 @@ class Importer:
         step = _Steps(self, import_, {"bytes_read": found.bytes})
         with contextlib.closing(self._reader(import_)) as archive:
             members = read_members(archive, import_.archive_size, self.limits)  # type: ignore[arg-type]
-            return store_artifacts(
-                self.objects, members, plan.targets, lambda done: step.at({"bytes_stored": done})
-            )
+            return store_artifacts(self.objects, members, plan.targets, lambda done: step.at({"bytes_stored": done}))
 
     def _reader(self, import_: Import) -> ObjectReader:
         return ObjectReader(self.objects, import_.archive_key, import_.archive_size)

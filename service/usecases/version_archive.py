@@ -48,4 +48,3 @@ def _header(file: ManifestFile) -> bytes:
     info.size = file.size
     info.mode = 0o644
     return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
-

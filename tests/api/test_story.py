@@ -14,7 +14,9 @@ from tests.conftest import export
 
 
 def test_story(client: FlaskClient, run_imports: Callable[[], int]) -> None:
-    assert client.put("/v1/workspaces/dev", json={"kind": "databricks", "url": "https://adb.example"}).status_code == 201
+    assert (
+        client.put("/v1/workspaces/dev", json={"kind": "databricks", "url": "https://adb.example"}).status_code == 201
+    )
     for environment in ("prod", "qa"):
         assert client.put(f"/v1/environments/{environment}", json={}).status_code == 201
     sent = client.post("/v1/workspaces/dev/imports", data=export("mlflow130-tool120-model-dummy"))

@@ -7,6 +7,7 @@ image. Both come from Debian's packages; root is needed. By hand: `python tests/
 from __future__ import annotations
 
 import ast
+import json
 import os
 import shutil
 import subprocess
@@ -53,8 +54,15 @@ def build(base: str = "") -> str:
             _build_base()
     with tempfile.TemporaryDirectory() as scratch:
         volumes = [f"--volume={source}:{target}:ro" for source, target in _pip_mounts(Path(scratch))]
-        run(buildah("build", "--layers", f"--build-arg=BASE={base}", *volumes, "--tag", IMAGE, str(ROOT)))
+        options = [_layers(), f"--build-arg=BASE={base}", *volumes, "--tag", IMAGE]
+        run(buildah("build", *options, str(ROOT)))
     return IMAGE
+
+
+def _layers() -> str:
+    """Keep each layer for the next build, but not with a storage that copies the whole image for each."""
+    storage: str = json.loads(run(buildah("info")))["store"]["GraphDriverName"]
+    return f"--layers={'false' if storage == 'vfs' else 'true'}"
 
 
 def _build_base() -> None:

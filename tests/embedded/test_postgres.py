@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -31,6 +32,18 @@ def test_accepts_sqlalchemy_and_both_drivers(tmp_path: Path) -> None:
             assert plain.execute("SHOW fsync").fetchone() == ("on",)
             assert plain.execute("SHOW autovacuum").fetchone() == ("on",)
             assert plain.execute("SHOW listen_addresses").fetchone() == ("",)
+
+
+def test_runs_as_an_ordinary_user(tmp_path: Path) -> None:
+    """In a user namespace, root's own processes look like those of another user, and have no privileges."""
+    namespace = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+    if os.geteuid() != 0 or not shutil.which("unshare") or subprocess.run([*namespace, "true"]).returncode:
+        pytest.skip("needs root and user namespaces; without root all other tests run as an ordinary user")
+    program = "import sys, os, pathlib; from service.embedded.postgres import start_postgres as s"
+    program += "; assert os.geteuid() == 1000\nwith s(pathlib.Path(sys.argv[1])) as p: print(p.url)"
+    command = [*namespace, sys.executable, "-c", program, str(tmp_path / "pg")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.stdout.startswith("postgresql+psycopg2://registry@/registry?host="), done.stderr
 
 
 def test_only_its_own_user_may_connect(tmp_path: Path) -> None:

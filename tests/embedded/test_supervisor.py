@@ -7,9 +7,11 @@ import signal
 import socket
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import requests
 
 from service.embedded.connection import NotRunningError, load_environ
 from service.embedded.parts import free_port, http_status
@@ -17,6 +19,8 @@ from tests.embedded.supervised import Supervised
 from tests.embedded.waiting import eventually
 
 Start = Callable[..., Supervised]
+# In the order of stopping.
+PARTS = {"serve": "The API", "worker": "The worker", "objects": "The object store", "postgres": "PostgreSQL"}
 
 
 @pytest.fixture
@@ -32,7 +36,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
     for made in runs:
         if made.process.poll() is None:
             made.stop(signal.SIGTERM)
-    assert all(eventually(lambda made=made: not made.all_pids()) for made in runs)
+    assert eventually(lambda: not any(made.all_pids() for made in runs))
 
 
 def test_starts_all_then_stops_in_order(start: Start) -> None:
@@ -41,10 +45,11 @@ def test_starts_all_then_stops_in_order(start: Start) -> None:
     assert f"http://127.0.0.1:{run.port}/docs" in run.output
     assert f"MLFLOW_TRACKING_URI=http://127.0.0.1:{run.port}" in run.output
     assert str(run.data) in run.output
+    assert resident_kib(run.process.pid) < 32 * 1024, "it stays for months"
     assert run.stop(signal.SIGINT) == 0
     assert not run.all_pids()
     stopped = [line.split("s  ")[1] for line in run.output.splitlines() if line.endswith("has stopped")]
-    assert stopped == [f"{name} has stopped" for name in ("The API", "The worker", "The object store", "PostgreSQL")]
+    assert stopped == [f"{name} has stopped" for name in PARTS.values()]
     # Both could still write when they were asked to stop.
     assert run.events()[-2:] == ["serve stops, stores answer: True", "worker stops, stores answer: True"]
 
@@ -95,29 +100,31 @@ def test_kill_9_of_everything_then_up(start: Start) -> None:
     pids = run.all_pids()
     run.process.kill()
     for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     run.process.wait()
     start(run.port).ready()
 
 
-@pytest.mark.parametrize(
-    ("part", "name"),
-    [("serve", "The API"), ("worker", "The worker"), ("objects", "The object store"), ("postgres", "PostgreSQL")],
-)
-def test_a_part_that_dies_is_started_again(start: Start, part: str, name: str) -> None:
+def test_a_part_that_dies_is_started_again(start: Start) -> None:
     run = start().ready()
     before = load_environ(run.data)
-    os.kill(min(run.pids(part)), signal.SIGKILL)
-    run.until(f"{name} ended with signal SIGKILL; starting it again in 0.5 s").until(f"{name} runs again")
-    assert eventually(lambda: http_status(run.port, "/readyz") == 200)
-    assert load_environ(run.data) == before
+    for part, name in PARTS.items():
+        os.kill(min(run.pids(part)), signal.SIGKILL)
+        run.until(f"{name} ended with signal SIGKILL; starting it again in 0.5 s").until(f"{name} runs again")
+        assert eventually(lambda: http_status(run.port, "/readyz") == 200)
+    assert load_environ(run.data) == before, "the others would not find the restarted part"
     assert run.stop() == 0
 
 
-def test_a_failing_start_shows_why_and_stops_everything(start: Start) -> None:
-    run = start(worker="fail")
+@pytest.mark.parametrize(
+    ("name", "roles"),
+    [("The API", {"serve": "fail"}), ("The worker", {"worker": "fail", "serve": "worker"})],  # never ready
+)
+def test_a_failing_start_shows_why_and_stops_everything(start: Start, name: str, roles: dict[str, str]) -> None:
+    run = start(**roles)
     assert run.process.wait(60) == 1
-    assert "Cannot run: The worker ended with exit code 3" in run.output
+    assert f"Cannot run: {name} ended with exit code 3" in run.output
     assert "  | the reason why it fails" in run.output
     assert not run.all_pids()
 
@@ -150,8 +157,25 @@ def test_says_when_the_port_is_taken(start: Start) -> None:
     assert not run.all_pids()
 
 
-def test_the_supervisor_stays_small(start: Start) -> None:
-    run = start().ready()
-    status = Path(f"/proc/{run.process.pid}/status").read_text()
-    resident = int(status.split("VmRSS:")[1].split()[0])
-    assert resident < 32 * 1024, f"{resident} KiB"
+@pytest.mark.slow
+def test_the_real_programs(tmp_path: Path) -> None:
+    """From nothing to a working token, and again on the same data."""
+    port = free_port()
+    run = Supervised(tmp_path / "registry-data", port, real="yes")
+    try:
+        token = run.ready().output.split("Admin token")[1].split()[0]
+        headers = {"Authorization": f"Bearer {token}"}
+        url = f"http://127.0.0.1:{port}"
+        assert requests.get(f"{url}/v1/workspaces", timeout=10).status_code == 401
+        assert requests.get(f"{url}/v1/workspaces", headers=headers, timeout=10).status_code == 200
+        assert run.stop() == 0
+        run = Supervised(tmp_path / "registry-data", port, real="yes").ready()
+        assert requests.get(f"{url}/v1/workspaces", headers=headers, timeout=10).status_code == 200
+    finally:
+        assert run.process.poll() is not None or run.stop() == 0
+    assert not run.all_pids()
+
+
+def resident_kib(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])

@@ -12,8 +12,8 @@ from service.embedded.children import Child, Program
 from service.embedded.leftovers import end_leftovers, mark_of
 from service.embedded.parts import LOOPBACK, PartError, await_ready, free_port, http_status
 
-PORTS = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc")
-PORTS += ("filer.port", "filer.port.grpc", "s3.port", "s3.port.grpc")
+SERVERS = ("master", "volume", "filer", "s3")
+PORTS = tuple(f"{server}.{port}" for server in SERVERS for port in ("port", "port.grpc"))
 
 
 class SeaweedFS:

@@ -1,0 +1,92 @@
+"""Imports in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from service.domain.errors import Conflict, NotFound
+from service.domain.importing import Import, ImportState
+from service.stores.memory_state import HeldImport, State
+from service.stores.plain import plain
+
+_LIVE = (ImportState.RECEIVED, ImportState.RUNNING, ImportState.DONE)
+
+
+class MemoryImports:
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def add(self, new: Import, idempotency_key: str | None) -> Import:
+        if new.workspace not in self._state.workspaces or new.id in self._state.imports:
+            raise Conflict("Something else changed the same rows at the same time; try again.")
+        if any(
+            held.import_.key != new.key and held.import_.workspace == new.workspace
+            for held in self._live()
+            if idempotency_key is not None and held.idempotency_key == idempotency_key
+        ):
+            raise Conflict(
+                "This Idempotency-Key was already used with another archive or other options; use a new key.",
+                header="Idempotency-Key",
+                key=idempotency_key or "",
+            )
+        for held in self._live():
+            if held.import_.key == new.key:
+                return held.import_
+        self._state.imports[new.id] = HeldImport(new, idempotency_key)
+        self._state.queued[new.id] = None
+        return new
+
+    def _live(self) -> Iterator[HeldImport]:
+        return (held for held in self._state.imports.values() if held.import_.state in _LIVE)
+
+    def get(self, import_id: str) -> Import:
+        if import_id not in self._state.imports:
+            raise NotFound("import", import_id)
+        return self._state.imports[import_id].import_
+
+    def list(self, workspace: str | None, limit: int, before: str | None) -> Sequence[Import]:
+        found = [held.import_ for held in self._state.imports.values()]
+        if workspace is not None:
+            found = [import_ for import_ in found if import_.workspace == workspace]
+        if before is not None:
+            last = _place(self.get(before))
+            found = [import_ for import_ in found if _place(import_) < last]
+        return sorted(found, key=_place, reverse=True)[:limit]
+
+    def start(self, import_id: str, at: datetime) -> Import | None:
+        known = self._open(import_id)
+        if known is None:
+            return None
+        return self._write(replace(known, state=ImportState.RUNNING, started_at=at, attempts=known.attempts + 1))
+
+    def progress(self, import_id: str, progress: Mapping[str, int]) -> ImportState:
+        return self._write(replace(self.get(import_id), progress=dict(progress))).state
+
+    def finish(
+        self,
+        import_id: str,
+        state: ImportState,
+        at: datetime,
+        report: Mapping[str, Any] | None = None,
+        problem: Mapping[str, Any] | None = None,
+    ) -> bool:
+        known = self._open(import_id)
+        if known is None:
+            return False
+        self._write(replace(known, state=state, finished_at=at, report=plain(report), problem=plain(problem)))
+        return True
+
+    def _open(self, import_id: str) -> Import | None:
+        held = self._state.imports.get(import_id)
+        return None if held is None or held.import_.state.final else held.import_
+
+    def _write(self, changed: Import) -> Import:
+        self._state.imports[changed.id] = replace(self._state.imports[changed.id], import_=changed)
+        return changed
+
+
+def _place(import_: Import) -> tuple[datetime, str]:
+    return import_.created_at, import_.id

@@ -1,0 +1,139 @@
+"""Registered models and versions in memory, with as much of MLflow's side as the port speaks of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+
+from service.domain.errors import Conflict, NotFound
+from service.domain.model import Lineage, Manifest, ModelVersion, RegisteredModel
+from service.stores.memory_state import HeldModel, HeldVersion, MlflowModel, State
+from service.stores.plain import plain
+from service.usecases.ports import ModelDetails, NewVersion, RunInfo
+
+_LINEAGE_FIELDS = {field.name for field in fields(Lineage)}
+
+
+class MemoryModels:
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def get(self, name: str) -> RegisteredModel:
+        held = self._state.models.get(name)
+        if held is None:
+            raise NotFound("model", name)
+        theirs = self._state.mlflow_models[name]
+        return RegisteredModel(
+            name=name,
+            workspace=held.workspace,
+            description=theirs.description,
+            tags=dict(theirs.tags),
+            aliases=dict(theirs.aliases),
+            created_at=held.created_at,
+            versions=tuple(sorted(number for model, number in self._state.versions if model == name)),
+        )
+
+    def list(self) -> Sequence[RegisteredModel]:
+        return [self.get(name) for name in sorted(self._state.models)]
+
+    def version(self, model: str, version: int) -> ModelVersion:
+        held = self._state.versions.get((model, version))
+        if held is None:
+            self.get(model)
+            raise NotFound("version", str(version), f"Model {model!r} has no version {version}.")
+        return held.version
+
+    def manifest(self, digest: str) -> Manifest:
+        if digest not in self._state.manifests:
+            raise NotFound("digest", digest)
+        return self._state.manifests[digest]
+
+    def has_manifest(self, digest: str) -> bool:
+        return digest in self._state.manifests
+
+    def run(self, run_id: str) -> RunInfo:
+        if run_id not in self._state.runs:
+            raise NotFound("run", run_id)
+        return self._state.runs[run_id]
+
+    def logged_model_uri(self, run_id: str, name: str) -> str | None:
+        return self._state.logged_models.get((run_id, name))
+
+    def imported_run(self, workspace: str, original_run_id: str) -> RunInfo:
+        run_id = self._state.original_runs.get((workspace, original_run_id))
+        if run_id is None:
+            raise NotFound("run", original_run_id)
+        return self.run(run_id)
+
+    def owner(self, name: str) -> str | None:
+        held = self._state.models.get(name)
+        if held is not None:
+            return held.workspace
+        return "" if name in self._state.mlflow_models else None
+
+    def experiment_is_open_to(self, workspace: str, name: str) -> bool:
+        owners = self._state.experiments.get(name)
+        return owners is None or owners == {workspace}
+
+    def set_details(self, name: str, details: ModelDetails) -> None:
+        known = self._state.mlflow_models.get(name)
+        if known is not None:
+            self._state.mlflow_models[name] = replace(
+                known,
+                description=details.description or known.description,
+                tags={**known.tags, **details.tags},
+                aliases={**known.aliases, **details.aliases},
+            )
+
+    def add_version(self, new: NewVersion) -> ModelVersion:
+        self._own(new)
+        existing = self._already(new)
+        if existing is not None:
+            return existing
+        version = ModelVersion(
+            model=new.model,
+            version=self._free_number(new),
+            digest=new.manifest.digest,
+            size=new.manifest.size,
+            run_id=new.run_id,
+            description=new.description,
+            created_by=new.created_by,
+            created_at=datetime.now(UTC),
+            flavors=plain(new.flavors),
+            signature=plain(new.signature),
+            lineage=Lineage(**{key: value for key, value in plain(new.lineage).items() if key in _LINEAGE_FIELDS}),
+        )
+        self._state.manifests[version.digest] = new.manifest
+        held = HeldVersion(version, new.workspace, new.original_model, new.original_version)
+        self._state.versions[version.model, version.version] = held
+        return version
+
+    def _own(self, new: NewVersion) -> None:
+        if new.workspace and new.workspace not in self._state.workspaces:
+            raise Conflict("Something else changed the same rows at the same time; try again.")
+        if self.owner(new.model) not in (None, new.workspace):
+            raise Conflict(
+                f"The model name {new.model!r} belongs to another workspace; choose another name with model_name.",
+                field="model_name",
+            )
+        self._state.models.setdefault(new.model, HeldModel(new.workspace, datetime.now(UTC)))
+        self._state.mlflow_models.setdefault(new.model, MlflowModel())
+
+    def _already(self, new: NewVersion) -> ModelVersion | None:
+        for held in self._state.versions.values():
+            if (
+                new.original_version
+                and (held.version.model, held.version.digest) == (new.model, new.manifest.digest)
+                and (held.workspace, held.original_model, held.original_version)
+                == (new.workspace, new.original_model, new.original_version)
+            ):
+                return held.version
+        return None
+
+    def _free_number(self, new: NewVersion) -> int:
+        taken = {number for model, number in self._state.versions if model == new.model}
+        taken |= self._state.mlflow_models[new.model].versions
+        if new.number is not None and new.number not in taken:
+            return new.number
+        return max(taken, default=0) + 1

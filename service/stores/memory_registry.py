@@ -1,0 +1,105 @@
+"""The registry's rows in memory, for unit tests: what `service.stores.postgres` promises, without a server."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from service.domain.errors import NotFound
+from service.stores.memory_imports import MemoryImports
+from service.stores.memory_models import MemoryModels
+from service.stores.memory_places import MemoryEnvironments, MemoryTokens, MemoryWorkspaces
+from service.stores.memory_stages import MemoryStages
+from service.stores.memory_state import MlflowModel, State, Transition
+from service.usecases.ports import RunInfo
+
+
+@dataclass(frozen=True)
+class MemoryTransaction:
+    """Works on a copy of everything, which takes the original's place at the end."""
+
+    state: State
+    workspaces: MemoryWorkspaces
+    environments: MemoryEnvironments
+    tokens: MemoryTokens
+    imports: MemoryImports
+    models: MemoryModels
+    stages: MemoryStages
+
+    @classmethod
+    def over(cls, state: State) -> MemoryTransaction:
+        environments = MemoryEnvironments(state)
+        models = MemoryModels(state)
+        return cls(
+            state=state,
+            workspaces=MemoryWorkspaces(state),
+            environments=environments,
+            tokens=MemoryTokens(state),
+            imports=MemoryImports(state),
+            models=models,
+            stages=MemoryStages(state, environments, models),
+        )
+
+
+class MemoryRegistry:
+    """Implements `service.usecases.ports.RegistryStore`; transactions take turns.
+
+    What a tracking store or MLflow's own clients would write is put there with the `add_…` methods.
+    """
+
+    def __init__(self) -> None:
+        self._state = State()
+        self._turn = threading.Lock()
+        self._owner: int | None = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[MemoryTransaction]:
+        if self._owner == threading.get_ident():
+            raise RuntimeError("a transaction was opened inside a transaction of the same thread")
+        with self._turn:
+            self._owner = threading.get_ident()
+            try:
+                working = self._state.copy()
+                yield MemoryTransaction.over(working)
+                self._state = working.copy()
+            finally:
+                self._owner = None
+
+    def check(self) -> None:
+        """Memory is always there."""
+
+    def add_run(self, run: RunInfo, original_run_id: str = "") -> None:
+        """A run that was logged here, or imported when its workspace is given; `original_run_id` "" is its own id."""
+        with self.transaction() as tx:
+            tx.state.runs[run.run_id] = run
+            if run.workspace:
+                tx.state.original_runs[run.workspace, original_run_id or run.run_id] = run.run_id
+
+    def add_logged_model(self, run_id: str, name: str, uri: str) -> None:
+        """A logged model that the run made; the last one of a name counts. Raises NotFound(kind="run")."""
+        with self.transaction() as tx:
+            if run_id not in tx.state.runs:
+                raise NotFound("run", run_id)
+            tx.state.logged_models[run_id, name] = uri
+
+    def add_experiment(self, name: str, workspaces: Iterable[str] = ()) -> None:
+        """An experiment to which imports of these workspaces have written; none for one that was made here."""
+        with self.transaction() as tx:
+            tx.state.experiments[name] = frozenset(workspaces)
+
+    def add_mlflow_model(self, name: str, versions: Iterable[int] = ()) -> None:
+        """A registered model, with versions, of which only MLflow knows."""
+        with self.transaction() as tx:
+            tx.state.mlflow_models[name] = MlflowModel(frozenset(versions))
+
+    def queued(self) -> Sequence[str]:
+        """The ids of the imports that were queued for the worker, in that order."""
+        with self.transaction() as tx:
+            return list(tx.state.queued)
+
+    def transitions(self) -> Sequence[Transition]:
+        """Every change of a stage, in order."""
+        with self.transaction() as tx:
+            return list(tx.state.transitions.values())

@@ -1,0 +1,89 @@
+"""Everything a registry in memory holds: frozen records in plain dicts, so that a copy of the dicts is a snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+
+from service.domain.environment import Assignment, Environment
+from service.domain.identity import Token
+from service.domain.importing import Import
+from service.domain.model import Manifest, ModelVersion
+from service.domain.workspace import Workspace
+from service.usecases.ports import RunInfo
+
+Place = tuple[str, str, str]
+"""Environment, model, stage."""
+
+
+@dataclass(frozen=True)
+class HeldImport:
+    import_: Import
+    idempotency_key: str | None
+
+
+@dataclass(frozen=True)
+class HeldModel:
+    """`workspace` is empty for a model of the registry's own."""
+
+    workspace: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class HeldVersion:
+    """With what tells two imports of the same original apart."""
+
+    version: ModelVersion
+    workspace: str
+    original_model: str
+    original_version: str
+
+
+@dataclass(frozen=True)
+class MlflowModel:
+    """What MLflow's registry says of a model; `versions` are those that only MLflow knows."""
+
+    versions: frozenset[int] = frozenset()
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Transition:
+    """A change of a stage; `previous_version` is None for its first version."""
+
+    environment: str
+    model: str
+    stage: str
+    revision: int
+    version: int
+    digest: str
+    previous_version: int | None
+    actor: str
+    comment: str
+    at: datetime
+
+
+@dataclass
+class State:
+    workspaces: dict[str, Workspace] = field(default_factory=dict)
+    environments: dict[str, Environment] = field(default_factory=dict)
+    tokens: dict[bytes, Token] = field(default_factory=dict)
+    imports: dict[str, HeldImport] = field(default_factory=dict)
+    queued: dict[str, None] = field(default_factory=dict)
+    runs: dict[str, RunInfo] = field(default_factory=dict)
+    original_runs: dict[tuple[str, str], str] = field(default_factory=dict)
+    logged_models: dict[tuple[str, str], str] = field(default_factory=dict)
+    experiments: dict[str, frozenset[str]] = field(default_factory=dict)
+    models: dict[str, HeldModel] = field(default_factory=dict)
+    mlflow_models: dict[str, MlflowModel] = field(default_factory=dict)
+    versions: dict[tuple[str, int], HeldVersion] = field(default_factory=dict)
+    manifests: dict[str, Manifest] = field(default_factory=dict)
+    assignments: dict[Place, Assignment] = field(default_factory=dict)
+    transitions: dict[tuple[Place, int], Transition] = field(default_factory=dict)
+
+    def copy(self) -> State:
+        return State(**{part.name: dict(getattr(self, part.name)) for part in fields(self)})
