@@ -2,19 +2,25 @@
 # the same program. Any base with Python >= 3.11 as python3, pip and venv will do (--build-arg BASE=...).
 ARG BASE=python:3.12-slim-bookworm
 
+# The dependencies' names in a file of their own: no other change to pyproject.toml installs them again.
+FROM ${BASE} AS requirements
+WORKDIR /src
+COPY pyproject.toml ./
+RUN python3 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
+        > requirements.txt
+
 FROM ${BASE} AS builder
 WORKDIR /src
 # The environment gets no pip of its own; the base's pip installs into it from outside.
 RUN ["python3", "-m", "venv", "--without-pip", "/opt/venv"]
-# Dependencies first and alone, wheels only, so that no compiler is needed.
-COPY pyproject.toml .ci/constraints.txt ./
-RUN python3 -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' \
-        > requirements.txt \
-    && python3 -m pip --python /opt/venv/bin/python install --no-cache-dir --no-compile --only-binary :all: \
+COPY .ci/constraints.txt ./
+COPY --from=requirements /src/requirements.txt ./
+# Wheels only, so that no compiler is needed.
+RUN python3 -m pip --python /opt/venv/bin/python install --no-cache-dir --no-compile --only-binary :all: \
         -c constraints.txt -r requirements.txt \
     && python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/venv/lib
 # Our own code beside them, so that a release which changes only code is one small layer.
-COPY README.md ./
+COPY pyproject.toml README.md ./
 COPY migrations/ migrations/
 COPY service/ service/
 RUN python3 -m pip --python /opt/venv/bin/python install --no-cache-dir --no-compile --no-deps --prefix /opt/service . \

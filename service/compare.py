@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,8 +10,8 @@ from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.artifacts import download_artifacts
 
+from service.compare_files import ProxiedFiles
 from service.domain.layout import version_uri
 from service.exports.archive import read_members
 from service.exports.records import ExperimentRecord, LoggedModelRecord, MetricPoint, RegisteredModelRecord, RunRecord
@@ -36,11 +35,12 @@ class Difference:
 
 
 def compare(
-    archive: Path, workspace: str, url: str, report: Mapping[str, Any], run_id_of: Callable[[str], str]
+    archive: Path, url: str, token: str, report: Mapping[str, Any], run_id_of: Callable[[str], str]
 ) -> list[Difference]:
     """Compare `archive` with what the registry at `url` answers.
 
     Args:
+        token: that may read it; MLflow's client takes its own from MLFLOW_TRACKING_TOKEN.
         report: of the import, which names experiments and versions.
         run_id_of: the id here of a run's original id.
     """
@@ -48,13 +48,14 @@ def compare(
     with archive.open("rb") as file:
         found = survey(read_members(file, archive.stat().st_size), lambda run: runs.__setitem__(run.run_id, run))
     mlflow.set_tracking_uri(url)
-    comparison = _Comparison(MlflowClient(url), found, runs, report, run_id_of)
+    comparison = _Comparison(MlflowClient(url), ProxiedFiles(url, token), found, runs, report, run_id_of)
     return list(comparison.all())
 
 
 @dataclass(frozen=True)
 class _Comparison:
     client: MlflowClient
+    files: ProxiedFiles
     found: Survey
     runs: Mapping[str, RunRecord]
     report: Mapping[str, Any]
@@ -184,18 +185,9 @@ class _Comparison:
                 yield from self._files(f"{where}, version {version.version}", files, read.source)
 
     def _files(self, where: str, files: list[ArtifactFile], uri: str) -> Iterator[Difference]:
-        expected = {file.path: file.sha256 for file in files}
-        if not expected:
-            return
-        root = Path(download_artifacts(artifact_uri=uri, tracking_uri=self.client.tracking_uri))
-        read = {
-            path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in root.rglob("*")
-            if path.is_file()
-        }
-        # The client adds this file to what it downloads of a registered version.
-        read = {path: digest for path, digest in read.items() if path in expected or path != "registered_model_meta"}
-        yield from _fields(where, {"artifacts": (expected, read)})
+        if files:
+            expected = {file.path: file.sha256 for file in files}
+            yield from _fields(where, {"artifacts": (expected, self.files.digests(uri))})
 
 
 def _fields(where: str, pairs: Mapping[str, tuple[object, object]]) -> Iterator[Difference]:

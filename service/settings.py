@@ -52,7 +52,7 @@ class Settings:
         """
         reader = _Reader(environ)
         database_url = _psycopg2_url(reader, reader.text("DATABASE_URL"))
-        endpoint = reader.url("S3_ENDPOINT")
+        endpoint = reader.endpoint("S3_ENDPOINT")
         settings = cls(
             database_url=database_url,
             s3=S3Settings(
@@ -61,7 +61,7 @@ class Settings:
                 secret_key=reader.text("S3_SECRET_KEY"),
                 bucket=reader.bucket("S3_BUCKET"),
                 region=reader.text("S3_REGION", "us-east-1"),
-                public_endpoint=reader.url("S3_PUBLIC_ENDPOINT", endpoint),
+                public_endpoint=reader.endpoint("S3_PUBLIC_ENDPOINT", endpoint),
             ),
             public_url=reader.url("PUBLIC_URL").rstrip("/"),
             import_max_bytes=reader.number("IMPORT_MAX_BYTES", 20 * GIB, 1, 1024 * GIB),
@@ -85,8 +85,17 @@ def _psycopg2_url(reader: _Reader, url: str) -> str:
             rest += ("&" if "?" in rest else "?") + SEARCH_PATH
         return f"postgresql+psycopg2{separator}{rest}"
     if url:
-        reader.problems.append(f"{PREFIX}DATABASE_URL must start with postgresql://, not {scheme}://")
+        # Without the value: text without a scheme may hold the password.
+        reader.problems.append(f"{PREFIX}DATABASE_URL must start with postgresql://")
     return ""
+
+
+def _is_url(value: str) -> bool:
+    try:
+        parts = urlsplit(value)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+    except ValueError:  # an unclosed bracket, a port that is no number
+        return False
 
 
 class _Reader:
@@ -107,9 +116,16 @@ class _Reader:
 
     def url(self, name: str, default: str | None = None) -> str:
         value = self.text(name, default)
-        parts = urlsplit(value)
-        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
-            self.problems.append(f"{PREFIX}{name} must be an http:// or https:// URL, not {value!r}")
+        if value and not _is_url(value):
+            # Without the value, which may hold a password.
+            self.problems.append(f"{PREFIX}{name} must be an http:// or https:// URL without user and password")
+        return value
+
+    def endpoint(self, name: str, default: str | None = None) -> str:
+        """A URL of a host alone: S3 requests are signed for its root."""
+        value = self.url(name, default).rstrip("/")
+        if _is_url(value) and urlsplit(value)[2:] != ("", "", ""):
+            self.problems.append(f"{PREFIX}{name} must be a URL without a path")
         return value
 
     def bucket(self, name: str) -> str:
@@ -120,7 +136,7 @@ class _Reader:
 
     def number(self, name: str, default: int, low: int, high: int) -> int:
         text = self.text(name, str(default))
-        if not text.isascii() or not text.isdigit() or not low <= int(text) <= high:
-            self.problems.append(f"{PREFIX}{name} must be a whole number from {low} to {high}, not {text!r}")
+        if not text.isascii() or not text.isdigit() or len(text) > 20 or not low <= int(text) <= high:
+            self.problems.append(f"{PREFIX}{name} must be a whole number from {low} to {high}, not {text[:80]!r}")
             return default
         return int(text)

@@ -13,9 +13,12 @@ from sqlalchemy.dialects.postgresql import insert
 from service.domain.errors import Conflict, NotFound
 from service.domain.importing import Import, ImportOptions, ImportState
 from service.stores import tables as t
+from service.stores.plain import plain
 from service.stores.queue import JobQueue
+from service.stores.same_id import same_id
 
-_LIVE = ("received", "running", "done")
+_OPEN = (ImportState.RECEIVED, ImportState.RUNNING)
+_LIVE = (*_OPEN, ImportState.DONE)
 
 
 class PostgresImports:
@@ -24,6 +27,18 @@ class PostgresImports:
         self._queue = queue
 
     def add(self, new: Import, idempotency_key: str | None) -> Import:
+        for _ in range(2):
+            if self._insert(new, idempotency_key):
+                self._queue.put(self._connection, new.id)
+                return new
+            self._check_key(new, idempotency_key)
+            live = self._live(t.imports.c.key == new.key)
+            if live is not None:
+                return live
+            # What was in the way has just been refused: there is room now.
+        raise Conflict("Something else changed the same rows at the same time; try again.")
+
+    def _insert(self, new: Import, idempotency_key: str | None) -> bool:
         inserted = self._connection.scalar(
             insert(t.imports)
             .values(
@@ -41,26 +56,26 @@ class PostgresImports:
             .on_conflict_do_nothing()
             .returning(t.imports.c.id)
         )
-        if inserted:
-            self._queue.put(self._connection, new.id)
-            return new
-        return self._live(new, idempotency_key)
+        return inserted is not None
 
-    def _live(self, new: Import, idempotency_key: str | None) -> Import:
-        same = (t.imports.c.key == new.key) & t.imports.c.state.in_(_LIVE)
-        row = self._connection.execute(sa.select(t.imports).where(same)).one_or_none()
-        if row is not None:
-            return _import(row)
-        raise Conflict(
-            "This Idempotency-Key was already used with another archive or other options; use a new key.",
-            header="Idempotency-Key",
-            key=idempotency_key or "",
-        )
+    def _check_key(self, new: Import, idempotency_key: str | None) -> None:
+        used = (t.imports.c.workspace == new.workspace) & (t.imports.c.idempotency_key == idempotency_key)
+        same = None if idempotency_key is None else self._live(used)
+        if same is not None and same.key != new.key:
+            raise Conflict(
+                "This Idempotency-Key was already used with another archive or other options; use a new key.",
+                header="Idempotency-Key",
+                key=idempotency_key or "",
+            )
+
+    def _live(self, condition: sa.ColumnElement[bool]) -> Import | None:
+        row = self._connection.execute(
+            sa.select(t.imports).where(condition, t.imports.c.state.in_(_LIVE))
+        ).one_or_none()
+        return None if row is None else _import(row)
 
     def get(self, import_id: str) -> Import:
-        row = self._connection.execute(
-            sa.select(t.imports).where(sa.cast(t.imports.c.id, sa.Text) == import_id)
-        ).one_or_none()
+        row = self._connection.execute(sa.select(t.imports).where(same_id(t.imports.c.id, import_id))).one_or_none()
         if row is None:
             raise NotFound("import", import_id)
         return _import(row)
@@ -80,19 +95,21 @@ class PostgresImports:
     def start(self, import_id: str, at: datetime) -> Import | None:
         row = self._connection.execute(
             sa.update(t.imports)
-            .where(t.imports.c.id == import_id, t.imports.c.state.in_(("received", "running")))
+            .where(same_id(t.imports.c.id, import_id), t.imports.c.state.in_(_OPEN))
             .values(state=ImportState.RUNNING, started_at=at, attempts=t.imports.c.attempts + 1)
             .returning(t.imports)
         ).one_or_none()
         return _import(row) if row else None
 
     def progress(self, import_id: str, progress: Mapping[str, int]) -> ImportState:
-        state: str = self._connection.execute(
+        state: str | None = self._connection.scalar(
             sa.update(t.imports)
-            .where(t.imports.c.id == import_id)
+            .where(same_id(t.imports.c.id, import_id))
             .values(progress=dict(progress))
             .returning(t.imports.c.state)
-        ).scalar_one()
+        )
+        if state is None:
+            raise NotFound("import", import_id)
         return ImportState(state)
 
     def finish(
@@ -105,12 +122,12 @@ class PostgresImports:
     ) -> bool:
         done = self._connection.execute(
             sa.update(t.imports)
-            .where(sa.cast(t.imports.c.id, sa.Text) == import_id, t.imports.c.state.in_(("received", "running")))
+            .where(same_id(t.imports.c.id, import_id), t.imports.c.state.in_(_OPEN))
             .values(
                 state=state,
                 finished_at=at,
-                report=sa.null() if report is None else dict(report),
-                problem=sa.null() if problem is None else dict(problem),
+                report=sa.null() if report is None else plain(report),
+                problem=sa.null() if problem is None else plain(problem),
             )
         )
         return done.rowcount == 1

@@ -16,6 +16,7 @@ from service.domain.layout import version_uri
 from service.domain.model import Lineage, Manifest, ManifestFile, ModelVersion, RegisteredModel
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
+from service.stores.plain import plain
 from service.usecases.ports import ModelDetails, NewVersion, RunInfo
 
 Rows = list[Any]
@@ -43,7 +44,12 @@ class PostgresModels:
             .where(condition)
             .order_by(t.models.c.name)
         ).all()
-        versions = self._grouped(sa.select(t.versions.c.model, t.versions.c.version).order_by(t.versions.c.version))
+        versions = self._grouped(
+            sa.select(t.models.c.name, t.versions.c.version)
+            .join_from(t.models, t.versions, t.versions.c.model == t.models.c.name)
+            .where(condition)
+            .order_by(t.versions.c.version)
+        )
         tags = self._grouped(self._beside(m.registered_model_tags, "key", "value").where(condition))
         aliases = self._grouped(self._beside(m.registered_model_aliases, "alias", "version").where(condition))
         return [
@@ -207,9 +213,9 @@ class PostgresModels:
                 size=new.manifest.size,
                 run_id=new.run_id,
                 description=new.description,
-                flavors=_plain(new.flavors),
-                signature=sa.null() if new.signature is None else _plain(new.signature),
-                lineage=_plain({**asdict(Lineage()), **new.lineage}),
+                flavors=plain(new.flavors),
+                signature=sa.null() if new.signature is None else plain(new.signature),
+                lineage=plain({**asdict(Lineage()), **new.lineage}),
                 workspace=new.workspace,
                 original_model=new.original_model,
                 original_version=new.original_version,
@@ -223,12 +229,17 @@ class PostgresModels:
 
     def _own(self, new: NewVersion) -> None:
         """Lock the model's row, creating it for the workspace when the name is free on both sides."""
-        self._connection.execute(
-            insert(t.models).values(name=new.model, workspace=new.workspace or None).on_conflict_do_nothing()
+        made = self._connection.scalar(
+            insert(t.models)
+            .values(name=new.model, workspace=new.workspace or None)
+            .on_conflict_do_nothing()
+            .returning(t.models.c.name)
         )
         owner = self._connection.scalar(
             sa.select(t.models.c.workspace).where(t.models.c.name == new.model).with_for_update()
         )
+        if made and self._has_model(new.model):
+            owner = None  # MLflow had it, without a workspace
         if (owner or "") != new.workspace:
             raise Conflict(
                 f"The model name {new.model!r} belongs to another workspace; choose another name with model_name.",
@@ -325,9 +336,3 @@ def version_of(row: sa.Row[Any]) -> ModelVersion:
 
 def _now_ms() -> int:
     return round(datetime.now(UTC).timestamp() * 1000)
-
-
-def _plain(data: Mapping[str, Any]) -> Any:
-    """As JSON can carry it: Postgres refuses NUL and lone surrogates in JSONB, JSON refuses NaN."""
-    text = json.dumps(data, default=str).replace("\\u0000", "")
-    return json.loads(text, parse_constant=str)

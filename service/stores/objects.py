@@ -68,17 +68,26 @@ class S3Objects:
 
     @contextmanager
     def open(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[BinaryIO]:
-        if length == 0:
+        response = None if length == 0 else self._get(key, offset, length)
+        if response is None:
             self.stat(key)
             yield io.BytesIO()
             return
-        with translated(key):
-            response = self._client.get_object(self._bucket, key, offset=offset, length=length or 0)
         try:
             yield cast(BinaryIO, _Body(response, key))
         finally:
             response.close()
             response.release_conn()
+
+    def _get(self, key: str, offset: int, length: int | None) -> urllib3.BaseHTTPResponse | None:
+        """The response; None when the object is not longer than `offset`, which S3 takes for an error."""
+        with translated(key):
+            try:
+                return self._client.get_object(self._bucket, key, offset=offset, length=length or 0)
+            except S3Error as error:
+                if error.code != "InvalidRange":
+                    raise
+        return None
 
     def stat(self, key: str) -> ObjectInfo:
         with translated(key):
@@ -87,12 +96,15 @@ class S3Objects:
 
     def list(self, prefix: str, *, recursive: bool = True) -> Iterator[ObjectInfo]:
         with translated(prefix):
-            for found in self._client.list_objects(self._bucket, prefix=prefix, recursive=recursive):
-                name = found.object_name or ""
-                folder = name.endswith("/")
-                # Some stores keep empty folders as keys; to us only objects below them exist.
-                if not folder or (not recursive and name != prefix):
-                    yield ObjectInfo(name, 0 if folder else found.size or 0, _etag(found.etag))
+            found = self._client.list_objects(self._bucket, prefix=prefix, recursive=recursive)
+            # S3 gives the folders of a page after its files.
+            for item in found if recursive else sorted(found, key=lambda item: item.object_name or ""):
+                name = item.object_name or ""
+                if not name.endswith("/"):
+                    yield ObjectInfo(name, item.size or 0, _etag(item.etag))
+                # Some stores keep empty folders, also as keys; to us only objects below them exist.
+                elif not recursive and name != prefix and next(self.list(name), None):
+                    yield ObjectInfo(name, 0, "")
 
     def copy(self, source: str, target: str) -> ObjectInfo:
         size = self.stat(source).size

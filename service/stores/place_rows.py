@@ -15,6 +15,7 @@ from service.domain.errors import InUse, NotFound
 from service.domain.identity import Scope, Token
 from service.domain.workspace import Workspace
 from service.stores import tables as t
+from service.stores.same_id import same_id
 
 
 class PostgresWorkspaces:
@@ -126,7 +127,7 @@ class PostgresTokens:
     def revoke(self, token_id: str, at: datetime) -> Token:
         row = self._connection.execute(
             sa.update(t.tokens)
-            .where(sa.cast(t.tokens.c.id, sa.Text) == token_id)
+            .where(same_id(t.tokens.c.id, token_id))
             .values(revoked_at=sa.func.coalesce(t.tokens.c.revoked_at, at))
             .returning(t.tokens)
         ).one_or_none()

@@ -41,7 +41,7 @@ def test_round_trip(service: Service, client_environment: None, name: str) -> No
         run_id: str = service.get(f"/v1/workspaces/{workspace}/runs/{original}").json()["run_id"]
         return run_id
 
-    assert compare(Path(archive), workspace, service.url, report, run_id_of) == []
+    assert compare(Path(archive), service.url, service.token, report, run_id_of) == []
     again = service.send(workspace, archive, **query)
     assert again.status_code == 200
     assert again.json() == sent.json()
