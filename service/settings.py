@@ -80,22 +80,28 @@ def _psycopg2_url(reader: _Reader, url: str) -> str:
     named like the role: for a role `registry` MLflow would take our tables for its own.
     """
     scheme, separator, rest = url.partition("://")
-    if scheme in ("postgresql", "postgres", "postgresql+psycopg2"):
+    if scheme in ("postgresql", "postgres", "postgresql+psycopg2") and _has_sound_host(url):
         if "options=" not in rest:
             rest += ("&" if "?" in rest else "?") + SEARCH_PATH
         return f"postgresql+psycopg2{separator}{rest}"
     if url:
         # Without the value: text without a scheme may hold the password.
-        reader.problems.append(f"{PREFIX}DATABASE_URL must start with postgresql://")
+        reader.problems.append(f"{PREFIX}DATABASE_URL must be like postgresql://user:password@host:5432/database")
     return ""
 
 
-def _is_url(value: str) -> bool:
+def _has_sound_host(url: str) -> bool:
     try:
-        parts = urlsplit(value)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+        return urlsplit(url).port != 0
     except ValueError:  # an unclosed bracket, a port that is no number
         return False
+
+
+def _is_url(value: str) -> bool:
+    if not _has_sound_host(value):
+        return False
+    parts = urlsplit(value)
+    return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
 
 
 class _Reader:
@@ -119,13 +125,15 @@ class _Reader:
         if value and not _is_url(value):
             # Without the value, which may hold a password.
             self.problems.append(f"{PREFIX}{name} must be an http:// or https:// URL without user and password")
+            return ""
         return value
 
     def endpoint(self, name: str, default: str | None = None) -> str:
         """A URL of a host alone: S3 requests are signed for its root."""
         value = self.url(name, default).rstrip("/")
-        if _is_url(value) and urlsplit(value)[2:] != ("", "", ""):
+        if urlsplit(value)[2:] != ("", "", ""):
             self.problems.append(f"{PREFIX}{name} must be a URL without a path")
+            return ""
         return value
 
     def bucket(self, name: str) -> str:

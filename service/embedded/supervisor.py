@@ -22,9 +22,11 @@ from service.embedded.objects import EmbeddedObjects
 from service.embedded.parts import LOOPBACK, READY_SECONDS, Part, PartError, free_port, port_is_free
 from service.embedded.postgres import EmbeddedPostgres
 from service.embedded.stop_requests import StopFlag, StopRequested, stop_requests
+from service.stores.revisions import wanted_revisions
 
 Console = Callable[[str], None]
 STARTED_BEFORE = "started-before"
+MIGRATED = "migrated-to"
 START_POLL_SECONDS = 0.05
 WATCH_POLL_SECONDS = 0.1
 
@@ -93,7 +95,8 @@ class Supervisor:
         self._watched = [serve, worker, self._objects, self._postgres]
         serve.launch()  # loading its libraries takes longer than all that follows
         self._start_stores()
-        self._migrate(migrate)
+        if self._migrated() != wanted_revisions():
+            self._migrate(migrate)
         worker.launch()
         self._until(serve.ready, f"{serve.name} was not ready", READY_SECONDS)
         self._say(f"{serve.name} is ready")
@@ -122,6 +125,7 @@ class Supervisor:
         self._until(lambda: migrate.exit_code() is not None, "The migration was not done", math.inf)
         if migrate.exit_code() != 0:
             migrate.check()
+        (self._data / MIGRATED).write_text(wanted_revisions(), encoding="ascii")
         self._say("The database is up to date")
 
     def _first_token(self, place: Place) -> str:
@@ -133,6 +137,11 @@ class Supervisor:
 
     def _started_before(self) -> bool:
         return (self._data / STARTED_BEFORE).exists()
+
+    def _migrated(self) -> str:
+        """The revisions this data was last migrated to: looking into the database would take a second."""
+        mark = self._data / MIGRATED
+        return mark.read_text(encoding="ascii") if mark.exists() else ""
 
     def _until(self, done: Callable[[], bool], complaint: str, seconds: float) -> None:
         """Wait, and give up as soon as somebody asks to stop or a part ends."""

@@ -34,6 +34,8 @@ def make_environment_view(parts: Parts) -> Flask:
 
     @app.before_request
     def decide() -> None:
+        if request.routing_exception is not None:
+            return  # nothing is there: the error handlers answer
         environment = (request.view_args or {}).get("environment", "")
         principal = authenticate(parts.store, parts.clock(), secret_of(request.headers.get("Authorization")))
         principal.require(Scope("read", environment), Scope("promote", environment))

@@ -10,7 +10,8 @@ from alembic import command
 from alembic.config import Config
 
 from service.stores import mlflow_tables
-from service.stores.heads import OURS, THEIRS, current_revision, head_revision, our_migrations
+from service.stores.heads import OURS, THEIRS, current_revision
+from service.stores.revisions import head_revision, mlflow_migrations, our_migrations
 
 LOCK = 7_281_034_405_119_201
 """The advisory lock of the one migration that may run at a time."""
@@ -41,7 +42,7 @@ def migrate(engine: sa.Engine, say: Callable[[str], None]) -> None:
         try:
             started = time.monotonic()
             _migrate_mlflow(engine)
-            theirs = head_revision(mlflow_tables.migrations_folder())
+            theirs = head_revision(mlflow_migrations())
             say(f"MLflow's schema is at {theirs} ({time.monotonic() - started:.1f} s)")
             _migrate_ours(engine)
             with engine.connect() as connection:
@@ -56,7 +57,7 @@ def migrate(engine: sa.Engine, say: Callable[[str], None]) -> None:
 
 def _migrate_mlflow(engine: sa.Engine) -> None:
     with engine.connect() as connection:
-        if current_revision(connection, THEIRS) == head_revision(mlflow_tables.migrations_folder()):
+        if current_revision(connection, THEIRS) == head_revision(mlflow_migrations()):
             return
     from mlflow.store.db import utils  # takes seconds; only needed when there is something to do
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 from importlib.metadata import version as installed_version
-from importlib.util import find_spec
-from pathlib import Path
 
 import sqlalchemy as sa
 
@@ -109,11 +107,3 @@ def unsupported_version() -> str | None:
     match = re.match(r"(\d+)\.(\d+)", text)
     found = (int(match[1]), int(match[2])) if match else (0, 0)
     return None if SUPPORTED[0] <= found < SUPPORTED[1] else text
-
-
-def migrations_folder() -> Path:
-    """Of the installed MLflow, found without importing it (which takes seconds)."""
-    spec = find_spec("mlflow")
-    if spec is None or not spec.submodule_search_locations:
-        raise RuntimeError("mlflow is not installed")
-    return Path(spec.submodule_search_locations[0], "store", "db_migrations")

@@ -83,7 +83,10 @@ class S3Objects:
         """The response; None when the object is not longer than `offset`, which S3 takes for an error."""
         with translated(key):
             try:
-                return self._client.get_object(self._bucket, key, offset=offset, length=length or 0)
+                return cast(
+                    urllib3.BaseHTTPResponse,
+                    self._client.get_object(self._bucket, key, offset=offset, length=length or 0),
+                )
             except S3Error as error:
                 if error.code != "InvalidRange":
                     raise

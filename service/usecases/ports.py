@@ -38,7 +38,7 @@ class ObjectStore(Protocol):
         ...
 
     def open(self, key: str, offset: int = 0, length: int | None = None) -> AbstractContextManager[BinaryIO]:
-        """Read from `offset`. Raises NotFound(kind="object")."""
+        """Read from `offset`, nothing when that is beyond the end. Raises NotFound(kind="object")."""
         ...
 
     def stat(self, key: str) -> ObjectInfo:
@@ -46,7 +46,10 @@ class ObjectStore(Protocol):
         ...
 
     def list(self, prefix: str, *, recursive: bool = True) -> Iterator[ObjectInfo]:
-        """Objects whose keys begin with `prefix`, by key; not recursive: also `…/` for each folder (size 0)."""
+        """Objects whose keys begin with `prefix`, in any order; not recursive: by key, with `…/` for each folder.
+
+        A folder has size 0, and is there as long as an object is below it.
+        """
         ...
 
     def copy(self, source: str, target: str) -> ObjectInfo:
@@ -131,7 +134,10 @@ class Imports(Protocol):
         ...
 
     def progress(self, import_id: str, progress: Mapping[str, int]) -> ImportState:
-        """Write progress; answers with the state, so that a cancelled import can stop."""
+        """Write progress; answers with the state, so that a cancelled import can stop.
+
+        Raises NotFound(kind="import").
+        """
         ...
 
     def finish(

@@ -20,6 +20,8 @@ labels:
 automountServiceAccountToken: false
 {{- /* Without this a Service called model-registry would put MODEL_REGISTRY_PORT and the like into our settings. */}}
 enableServiceLinks: false
+{{- /* Process 1 ignores a SIGTERM that it has no handler for yet, so loading could not be interrupted. */}}
+shareProcessNamespace: true
 securityContext:
   runAsNonRoot: true
   {{- with .Values.runAsUser }}

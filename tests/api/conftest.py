@@ -1,0 +1,86 @@
+"""A registry with something in it, and everyone who may ask it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+
+import pytest
+import sqlalchemy as sa
+from flask.testing import FlaskClient
+
+from service.domain.identity import OPERATOR
+from service.usecases.manage_tokens import create_token
+from service.wiring import Parts
+from tests.api.traces import Unchanged, unchanged
+from tests.small_exports import RUN, packed, registered_model, run, version
+
+OTHER_RUN = "f" * 32
+ORDERS = packed(
+    {
+        "model.json": registered_model(version("1", current_stage="Production"), version("2", OTHER_RUN)),
+        f"{RUN}/run.json": run(),
+        f"{RUN}/artifacts/model/MLmodel": b"flavors: {python_function: {loader_module: mlflow.sklearn}}\n",
+        f"{RUN}/artifacts/model/model.pkl": b"42",
+        f"{OTHER_RUN}/run.json": run(OTHER_RUN),
+        f"{OTHER_RUN}/artifacts/model/model.pkl": b"43",
+    }
+)
+Headers = Mapping[str, str]
+
+
+@pytest.fixture
+def places(client: FlaskClient) -> FlaskClient:
+    """The workspaces dev and other, the environments prod and qa."""
+    for workspace in ("dev", "other"):
+        assert client.put(f"/v1/workspaces/{workspace}", json={"kind": "databricks"}).status_code == 201
+    for environment in ("prod", "qa"):
+        assert client.put(f"/v1/environments/{environment}", json={}).status_code == 201
+    return client
+
+
+@pytest.fixture
+def filled(places: FlaskClient, run_imports: Callable[[], int]) -> FlaskClient:
+    """The places, and two versions of the model orders from dev, the first in Production of prod."""
+    assert places.post("/v1/workspaces/dev/imports", data=ORDERS).status_code == 202
+    assert run_imports() == 1
+    assert places.put("/v1/environments/prod/models/orders/stages/Production", json={"version": 1}).status_code == 200
+    return places
+
+
+@pytest.fixture
+def nothing_left(engine: sa.Engine, parts: Parts) -> Unchanged:
+    return unchanged(engine, parts.objects)
+
+
+@pytest.fixture
+def caller(parts: Parts, token: Callable[..., str]) -> Callable[[str], Headers]:
+    """Headers of a caller: of one with the scope, or without a usable token: none, wrong, expired, revoked."""
+
+    def headers(name: str) -> Headers:
+        match name:
+            case "none":
+                return {"Authorization": ""}
+            case "wrong":
+                return bearer("mreg_" + "x" * 43)
+            case "expired":
+                then = parts.clock() - timedelta(days=2)
+                return bearer(create_token(parts.store, lambda: then, OPERATOR, "expired", ["admin"], 1)[1])
+            case "revoked":
+                revoked, secret = create_token(parts.store, parts.clock, OPERATOR, "revoked", ["admin"], None)
+                with parts.store.transaction() as tx:
+                    tx.tokens.revoke(revoked.id, parts.clock())
+                return bearer(secret)
+            case scope:
+                return bearer(token(scope))
+
+    return headers
+
+
+def bearer(secret: str) -> Headers:
+    return {"Authorization": f"Bearer {secret}"}
+
+
+def basic(user: str, secret: str) -> Headers:
+    return {"Authorization": "Basic " + base64.b64encode(f"{user}:{secret}".encode()).decode()}

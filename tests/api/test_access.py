@@ -1,0 +1,198 @@
+"""Who may do what: every route, every kind of caller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from service.domain.identity import OPERATOR
+from service.usecases.manage_tokens import create_token
+from service.wiring import Parts
+from tests.api.conftest import ORDERS, Headers, basic, bearer
+from tests.api.problems import problem
+from tests.small_exports import RUN
+
+SCOPES = ("admin", "import:dev", "import:other", "read:prod", "promote:prod", "read:qa")
+UNKNOWN = ("none", "wrong", "expired", "revoked")
+
+STAGE = "/v1/environments/prod/models/orders/stages/Production"
+ALL = "200 200 200 200 200 200"
+MANAGE = "403 403 403 403 403"
+# method, path, body: the statuses for each of SCOPES; {import} and {token} stand for ids that are there
+TABLE: dict[tuple[str, str], tuple[Any, str]] = {
+    ("PUT", "/v1/workspaces/dev"): ({"kind": "mlflow"}, f"200 {MANAGE}"),
+    ("PUT", "/v1/workspaces/new"): ({"kind": "mlflow"}, f"201 {MANAGE}"),
+    ("GET", "/v1/workspaces/dev"): (None, "200 200 403 403 403 403"),
+    ("GET", "/v1/workspaces/absent"): (None, f"404 {MANAGE}"),
+    ("GET", "/v1/workspaces"): (None, ALL),
+    ("DELETE", "/v1/workspaces/other"): (None, f"204 {MANAGE}"),
+    ("PUT", "/v1/environments/prod"): ({}, f"200 {MANAGE}"),
+    ("GET", "/v1/environments/prod"): (None, "200 403 403 200 200 403"),
+    ("GET", "/v1/environments/absent"): (None, f"404 {MANAGE}"),
+    ("GET", "/v1/environments"): (None, ALL),
+    ("DELETE", "/v1/environments/qa"): (None, f"204 {MANAGE}"),
+    ("POST", "/v1/tokens"): ({"name": "a", "scopes": ["admin"]}, f"201 {MANAGE}"),
+    ("GET", "/v1/tokens"): (None, f"200 {MANAGE}"),
+    ("DELETE", "/v1/tokens/{token}"): (None, f"200 {MANAGE}"),
+    ("POST", "/v1/workspaces/dev/imports"): (ORDERS, "200 200 403 403 403 403"),
+    # Who may import may not thereby promote.
+    ("POST", "/v1/workspaces/dev/imports?environment=prod"): (ORDERS, f"202 {MANAGE}"),
+    ("GET", "/v1/workspaces/dev/imports"): (None, "200 200 403 403 403 403"),
+    ("GET", "/v1/imports/{import}"): (None, "200 200 403 403 403 403"),
+    ("GET", "/v1/imports/absent"): (None, "404 404 404 404 404 404"),
+    ("DELETE", "/v1/imports/{import}"): (None, "200 200 403 403 403 403"),
+    ("GET", f"/v1/workspaces/dev/runs/{RUN}"): (None, "200 200 403 403 403 403"),
+    ("GET", f"/v1/runs/{RUN}"): (None, "200 200 403 403 403 403"),
+    ("GET", "/v1/models"): (None, ALL),
+    # A model that a caller may not see is not there for it.
+    ("GET", "/v1/models/orders"): (None, "200 200 404 200 200 404"),
+    ("GET", "/v1/models/orders/versions/1"): (None, "200 200 404 200 200 404"),
+    ("GET", "/v1/models/orders/versions/2"): (None, "200 200 404 404 200 404"),
+    ("POST", "/v1/models/orders/versions"): (
+        {"run_id": RUN, "artifact_path": "model"},
+        "201 201 403 403 403 403",
+    ),
+    ("PUT", STAGE): ({"version": 1}, "200 403 403 403 200 403"),
+    ("GET", STAGE): (None, "200 403 403 200 200 403"),
+    ("GET", f"{STAGE}/files"): (None, "200 403 403 200 200 403"),
+    ("GET", f"{STAGE}/archive"): (None, "200 403 403 200 200 403"),
+    ("GET", "/v1/environments/prod/stages"): (None, "200 403 403 200 200 403"),
+}
+OPEN = ("/healthz", "/readyz", "/version", "/docs/", "/docs/swagger", "/docs/openapi.json")
+
+
+def ask(client: FlaskClient, method: str, path: str, body: Any, headers: Headers) -> int:
+    given = {"data": body} if isinstance(body, bytes) else {"json": body} if body is not None else {}
+    response = client.open(path, method=method, headers=dict(headers), **given)
+    if response.status_code >= 400:
+        slugs = {401: "not-authenticated", 403: "not-allowed"}
+        problem(response, response.status_code, slugs.get(response.status_code) or slug_of(response.get_json()))
+    return response.status_code
+
+
+def slug_of(document: dict[str, Any]) -> str:
+    assert document["status"] == 404
+    return f"{document['kind']}-not-found"
+
+
+def filled_in(client: FlaskClient, parts: Parts, path: str) -> str:
+    target = create_token(parts.store, parts.clock, OPERATOR, "target", ["read:qa"], None)[0]
+    import_id = client.get("/v1/workspaces/dev/imports").get_json()["imports"][0]["id"]
+    return path.replace("{import}", import_id).replace("{token}", target.id)
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+def test_each_scope(scope: str, filled: FlaskClient, parts: Parts, caller: Callable[[str], Headers]) -> None:
+    headers = caller(scope)
+    column = SCOPES.index(scope)
+    expected = {route: int(statuses.split()[column]) for route, (_, statuses) in TABLE.items()}
+    paths = {route: filled_in(filled, parts, route[1]) for route in TABLE}
+    found = {route: ask(filled, route[0], paths[route], body, headers) for route, (body, _) in TABLE.items()}
+    assert found == expected
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_nobody_without_a_usable_token(
+    name: str, filled: FlaskClient, parts: Parts, caller: Callable[[str], Headers]
+) -> None:
+    headers = caller(name)
+    found = {
+        route: ask(filled, route[0], filled_in(filled, parts, route[1]), body, headers)
+        for route, (body, _) in TABLE.items()
+    }
+    assert found == dict.fromkeys(TABLE, 401)
+
+
+@pytest.mark.parametrize("name", ["none", "wrong", "read:qa"])
+def test_open_to_everyone(name: str, client: FlaskClient, caller: Callable[[str], Headers]) -> None:
+    assert {path: client.get(path, headers=caller(name)).status_code for path in OPEN} == dict.fromkeys(OPEN, 200)
+
+
+def test_the_table_holds_every_route(client: FlaskClient) -> None:
+    adapter = client.application.url_map.bind("test")
+    tabled = {(adapter.match(path.partition("?")[0], method=method)[0], method) for method, path in TABLE}
+    routes = {
+        (rule.endpoint, method)
+        for rule in client.application.url_map.iter_rules()
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+        if rule.rule.startswith("/v1/")
+    }
+    assert tabled == routes
+
+
+@pytest.mark.parametrize("user", ["", "token", "jane:with:colons"[:4], "ü"])
+def test_basic_with_the_token_as_password(user: str, filled: FlaskClient, token: Callable[..., str]) -> None:
+    headers = basic(user, token("read:prod"))
+    assert ask(filled, "GET", STAGE, None, headers) == 200
+    assert ask(filled, "PUT", STAGE, {"version": 1}, headers) == 403
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic",
+        "Basic !",
+        "Basic Og==",
+        "Basic /w==",
+        "Basic bm8gY29sb24=",
+        "Digest x",
+        "mreg_alone",
+        "Bearer \xff\xfe",
+        "Bearer " + "x" * 10_000,
+    ],
+)
+def test_credentials_that_are_none(value: str, client: FlaskClient) -> None:
+    document = problem(client.get("/v1/models", headers={"Authorization": value}), 401, "not-authenticated")
+    assert document["header"] == "Authorization"
+
+
+@pytest.mark.parametrize("kind", ["Bearer", "bearer", "BEARER"])
+def test_the_kind_of_credentials_has_no_case(kind: str, client: FlaskClient, token: Callable[..., str]) -> None:
+    assert client.get("/v1/models", headers={"Authorization": f"{kind}  {token('admin')} "}).status_code == 200
+
+
+def test_what_is_missing_is_named(filled: FlaskClient, caller: Callable[[str], Headers]) -> None:
+    response = filled.get(STAGE, headers=dict(caller("read:qa")))
+    problem(response, 403, "not-allowed", needed="read:prod or promote:prod")
+
+
+@pytest.mark.parametrize(
+    ("scope", "statuses"),
+    [
+        ("import:*", {"/v1/workspaces/dev": 200, "/v1/models/orders": 200, STAGE: 403}),
+        ("read:*", {"/v1/workspaces/dev": 403, "/v1/models/orders": 200, STAGE: 200}),
+        ("promote:*", {"/v1/workspaces/dev": 403, "/v1/models/orders": 200, STAGE: 200}),
+    ],
+)
+def test_a_star_stands_for_each(
+    scope: str, statuses: dict[str, int], filled: FlaskClient, caller: Callable[[str], Headers]
+) -> None:
+    headers = caller(scope)
+    assert {path: ask(filled, "GET", path, None, headers) for path in statuses} == statuses
+
+
+def test_several_scopes_add_up(filled: FlaskClient, token: Callable[..., str]) -> None:
+    headers = bearer(token("import:dev", "promote:prod"))
+    assert ask(filled, "POST", "/v1/workspaces/dev/imports?environment=prod", ORDERS, headers) == 202
+    assert ask(filled, "POST", "/v1/workspaces/dev/imports?environment=qa", ORDERS, headers) == 403
+
+
+def test_a_revoked_token_ends_at_once(client: FlaskClient) -> None:
+    made = client.post("/v1/tokens", json={"name": "a", "scopes": ["admin"]}).get_json()
+    assert ask(client, "GET", "/v1/tokens", None, bearer(made["token"])) == 200
+    assert client.delete(f"/v1/tokens/{made['id']}").status_code == 200
+    assert ask(client, "GET", "/v1/tokens", None, bearer(made["token"])) == 401
+
+
+def test_unknown_addresses_and_methods(client: FlaskClient) -> None:
+    problem(client.get("/v1/absent"), 404, "not-found")
+    problem(client.get("/"), 404, "not-found")
+    response = client.patch("/v1/workspaces/dev", json={})
+    problem(response, 405, "method-not-allowed")
+    assert response.headers["Allow"] == "DELETE, GET, HEAD, OPTIONS, PUT"

@@ -1,0 +1,1 @@
+Seeds = MemorySeeds = PostgresSeeds = object

@@ -1,0 +1,161 @@
+"""The settings: read once, all problems told at once, no secret shown."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import sqlalchemy as sa
+
+from service.settings import GIB, SEARCH_PATH, S3Settings, Settings, SettingsError
+
+SECRETS = ("db-secret", "the-access-key", "the-secret-key")
+ENVIRON = {
+    "MODEL_REGISTRY_DATABASE_URL": "postgresql://registry:db-secret@postgres:5432/registry",
+    "MODEL_REGISTRY_S3_ENDPOINT": "http://minio:9000",
+    "MODEL_REGISTRY_S3_ACCESS_KEY": "the-access-key",
+    "MODEL_REGISTRY_S3_SECRET_KEY": "the-secret-key",
+    "MODEL_REGISTRY_S3_BUCKET": "models",
+    "MODEL_REGISTRY_PUBLIC_URL": "https://registry.example/",
+}
+
+
+def problems(environ: dict[str, str]) -> list[str]:
+    with pytest.raises(SettingsError) as refused:
+        Settings.from_env(environ)
+    assert str(refused.value) == "\n".join(refused.value.problems)
+    return refused.value.problems
+
+
+def test_what_is_needed_and_the_defaults() -> None:
+    assert Settings.from_env(ENVIRON) == Settings(
+        database_url=f"postgresql+psycopg2://registry:db-secret@postgres:5432/registry?{SEARCH_PATH}",
+        s3=S3Settings(
+            endpoint="http://minio:9000",
+            access_key="the-access-key",
+            secret_key="the-secret-key",
+            bucket="models",
+            region="us-east-1",
+            public_endpoint="http://minio:9000",
+        ),
+        public_url="https://registry.example",
+        import_max_bytes=20 * GIB,
+        presign_seconds=900,
+        database_pool=16,
+    )
+
+
+def test_everything_given() -> None:
+    given = {
+        "S3_REGION": "eu-west-1",
+        "S3_PUBLIC_ENDPOINT": "https://objects.example/",
+        "IMPORT_MAX_BYTES": "1",
+        "PRESIGN_SECONDS": "604800",
+        "DATABASE_POOL": " 5 ",
+    }
+    settings = Settings.from_env({**ENVIRON, **{f"MODEL_REGISTRY_{name}": value for name, value in given.items()}})
+    assert settings.s3.region == "eu-west-1"
+    assert settings.s3.public_endpoint == "https://objects.example"
+    assert (settings.import_max_bytes, settings.presign_seconds, settings.database_pool) == (1, 604800, 5)
+
+
+def test_all_that_is_missing_is_told_at_once() -> None:
+    assert problems({}) == [f"{name} is not set" for name in ENVIRON]
+
+
+@pytest.mark.parametrize("name", ENVIRON)
+def test_each_that_is_missing_is_told(name: str) -> None:
+    assert problems({**ENVIRON, name: " "}) == [f"{name} is not set"]
+
+
+def test_all_that_is_wrong_is_told_at_once() -> None:
+    wrong = {
+        "DATABASE_URL": "mysql://registry:db-secret@host/registry",
+        "S3_ENDPOINT": "minio:9000",
+        "S3_PUBLIC_ENDPOINT": "ftp://the-access-key:the-secret-key@host",
+        "S3_BUCKET": "ab",
+        "PUBLIC_URL": "registry.example",
+        "IMPORT_MAX_BYTES": "20GiB",
+        "PRESIGN_SECONDS": "0",
+        "DATABASE_POOL": "-1",
+    }
+    found = problems({**ENVIRON, **{f"MODEL_REGISTRY_{name}": value for name, value in wrong.items()}})
+    assert [line.partition(" ")[0] for line in found] == [
+        "MODEL_REGISTRY_DATABASE_URL",
+        "MODEL_REGISTRY_S3_ENDPOINT",
+        "MODEL_REGISTRY_S3_BUCKET",
+        "MODEL_REGISTRY_S3_PUBLIC_ENDPOINT",
+        "MODEL_REGISTRY_PUBLIC_URL",
+        "MODEL_REGISTRY_IMPORT_MAX_BYTES",
+        "MODEL_REGISTRY_PRESIGN_SECONDS",
+        "MODEL_REGISTRY_DATABASE_POOL",
+    ]
+    assert not [secret for secret in SECRETS if secret in "\n".join(found)]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("DATABASE_URL", "registry:db-secret@host/registry", "must be like postgresql://"),
+        ("DATABASE_URL", "postgresql+psycopg://registry:db-secret@host/registry", "must be like postgresql://"),
+        ("DATABASE_URL", "postgresql://registry:db-secret@host:port/registry", "must be like postgresql://"),
+        ("DATABASE_URL", "postgresql://registry:db-secret@[::1/registry", "must be like postgresql://"),
+        ("S3_ENDPOINT", "http://", "must be an http:// or https:// URL"),
+        ("S3_ENDPOINT", "http://[::1", "must be an http:// or https:// URL"),
+        ("S3_ENDPOINT", "http://minio:port", "must be an http:// or https:// URL"),
+        ("S3_ENDPOINT", "http://minio:0", "must be an http:// or https:// URL"),
+        ("S3_ENDPOINT", "http://the-access-key:the-secret-key@minio", "without user and password"),
+        ("S3_ENDPOINT", "http://minio/models", "must be a URL without a path"),
+        ("S3_ENDPOINT", "http://minio?x=1", "must be a URL without a path"),
+        ("S3_PUBLIC_ENDPOINT", "https://objects.example/models", "must be a URL without a path"),
+        ("S3_BUCKET", "x" * 64, "must have 3 to 63 characters, not 64"),
+        ("PUBLIC_URL", "//registry.example", "must be an http:// or https:// URL"),
+        ("IMPORT_MAX_BYTES", "1.5", "must be a whole number from 1 to"),
+        ("IMPORT_MAX_BYTES", "9" * 5000, "must be a whole number from 1 to"),
+        ("PRESIGN_SECONDS", "604801", "must be a whole number from 1 to 604800, not '604801'"),
+        ("DATABASE_POOL", "\N{FULLWIDTH DIGIT FIVE}", "must be a whole number from 1 to 1000"),
+        ("DATABASE_POOL", "\N{SUPERSCRIPT TWO}", "must be a whole number from 1 to 1000"),
+    ],
+)
+def test_each_that_is_wrong_is_told_once(name: str, value: str, words: str) -> None:
+    (line,) = problems({**ENVIRON, f"MODEL_REGISTRY_{name}": value})
+    assert line.startswith(f"MODEL_REGISTRY_{name} ")
+    assert words in line
+    assert len(line) < 200
+    assert not [secret for secret in SECRETS if secret in line]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("postgresql://u:p@h/d", f"postgresql+psycopg2://u:p@h/d?{SEARCH_PATH}"),
+        ("postgres://u:p@h/d", f"postgresql+psycopg2://u:p@h/d?{SEARCH_PATH}"),
+        ("postgresql+psycopg2://u:p@h/d", f"postgresql+psycopg2://u:p@h/d?{SEARCH_PATH}"),
+        ("postgresql://u:p@h/d?sslmode=require", f"postgresql+psycopg2://u:p@h/d?sslmode=require&{SEARCH_PATH}"),
+        ("postgresql:///d?host=/run/postgresql", f"postgresql+psycopg2:///d?host=/run/postgresql&{SEARCH_PATH}"),
+        ("postgresql://u:p@h/d?options=-cx%3D1", "postgresql+psycopg2://u:p@h/d?options=-cx%3D1"),
+        ("postgresql://u:%40%2F%3A@[::1]:5433/d", f"postgresql+psycopg2://u:%40%2F%3A@[::1]:5433/d?{SEARCH_PATH}"),
+    ],
+)
+def test_the_database_url_is_for_psycopg2(given: str, expected: str) -> None:
+    settings = Settings.from_env({**ENVIRON, "MODEL_REGISTRY_DATABASE_URL": given})
+    assert settings.database_url == expected
+    assert sa.make_url(expected).get_driver_name() == "psycopg2"
+
+
+def test_no_secret_is_shown() -> None:
+    settings = Settings.from_env(ENVIRON)
+    for shown in (repr(settings), str(settings), f"{settings.s3!r}"):
+        assert not [secret for secret in SECRETS if secret in shown]
+
+
+def test_settings_do_not_change() -> None:
+    settings = Settings.from_env(ENVIRON)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        settings.database_pool = 1  # type: ignore[misc]  # this is what is tested
+
+
+def test_other_variables_are_not_read() -> None:
+    assert Settings.from_env({**ENVIRON, "DATABASE_URL": "x", "MODEL_REGISTRY_UNKNOWN": "y"}) == Settings.from_env(
+        ENVIRON
+    )
