@@ -165,6 +165,9 @@ class ImportQuery(Query):
         default="", max_length=256, description="central name instead of <workspace>/<name>"
     )
     model_name: Storable = Field(default="", max_length=256, description="central name of the registered model")
+    model_prefix: Storable = Field(
+        default="", max_length=256, description="what central names of its models begin with"
+    )
     register_: Storable = Field(
         default="",
         alias="register",

@@ -31,12 +31,14 @@ class ImportOptions:
     Args:
         experiment_name: the central name of the experiment instead of `<workspace>/<name>`.
         model_name: the central name of the registered model instead of the exported one.
+        model_prefix: what the central names of all models of the export begin with.
         register: register the model at this artifact path of each run that holds it.
         environment: apply the source's stages to this environment.
     """
 
     experiment_name: str = ""
     model_name: str = ""
+    model_prefix: str = ""
     register: str = ""
     environment: str = ""
 

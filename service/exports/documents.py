@@ -208,6 +208,27 @@ def read_registered_model(document: dict[str, Any], file: str, folder: str) -> R
     )
 
 
+def read_model_version(document: dict[str, Any], file: str, folder: str) -> RegisteredModelRecord:
+    """A version.json, which `export-model-version` writes beside a model.json without versions.
+
+    Raises ExportRefused naming the field.
+    """
+    row = Fields(document, file).object("mlflow").object("model_version")
+    version = _version(row)
+    return RegisteredModelRecord(
+        name=row.required("name", 256),
+        description="",
+        tags={},
+        aliases=dict.fromkeys(row.texts("aliases"), version.version),
+        creation_time=None,
+        last_updated_time=None,
+        versions=(version,),
+        failed_versions=(),
+        folder=folder,
+        tool=read_tool(document, file),
+    )
+
+
 def _version(row: Fields) -> VersionRecord:
     number = row.integer("version")
     if number is None or not 0 < number < 2**31:

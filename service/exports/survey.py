@@ -41,6 +41,7 @@ class Survey:
     runs: dict[str, RunRecord] = field(default_factory=dict)
     logged_models: dict[str, LoggedModelRecord] = field(default_factory=dict)
     models: dict[str, RegisteredModelRecord] = field(default_factory=dict)
+    single_versions: list[RegisteredModelRecord] = field(default_factory=list)
     artifacts: dict[str, list[ArtifactFile]] = field(default_factory=dict)
     mlmodels: dict[str, MLmodel] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
@@ -67,6 +68,7 @@ def survey(
             _document(found, member, stream, folder, on_run)
         found.bytes += member.size
         on_progress(found)
+    _attach_versions(found)
     if not (found.experiments or found.runs or found.models or found.logged_models):
         raise ExportRefused(
             "The archive holds no experiment, run or model: send the folder that an mlflow-export-import "
@@ -145,11 +147,29 @@ def _model(found: Survey, document: dict[str, Any], file: str, folder: str, _: o
         )
 
 
+def _version(found: Survey, document: dict[str, Any], file: str, folder: str, _: object) -> None:
+    found.single_versions.append(documents.read_model_version(document, file, folder))
+
+
+def _attach_versions(found: Survey) -> None:
+    """`export-model-version` describes the model in one file and its version in another, in any order."""
+    for single in found.single_versions:
+        model = found.models.setdefault(single.name, single)
+        known = {version.version for version in model.versions}
+        added = tuple(version for version in single.versions if version.version not in known)
+        found.models[single.name] = replace(
+            model,
+            versions=tuple(sorted((*model.versions, *added), key=lambda version: version.version)),
+            aliases={**model.aliases, **single.aliases},
+        )
+
+
 _READERS: dict[str, Callable[[Survey, dict[str, Any], str, str, Callable[[RunRecord], None]], None]] = {
     "experiment.json": _experiment,
     "run.json": _run,
     "logged_model.json": _logged_model,
     "model.json": _model,
+    "version.json": _version,
 }
 
 

@@ -167,7 +167,7 @@ def _model_name(import_: Import, found: Survey, model: RegisteredModelRecord) ->
         raise ExportRefused(
             f"The export holds {len(found.models)} models, and model_name can name only one.", field="model_name"
         )
-    return check_model_name(wanted or model.name)
+    return check_model_name(import_.options.model_prefix + (wanted or model.name))
 
 
 def _run_lineage(import_: Import, run: RunRecord, experiments: Mapping[str, ExperimentRecord]) -> Lineage:
@@ -241,7 +241,9 @@ def _versions_lineage(import_: Import, model: RegisteredModelRecord) -> Lineage:
 
 def _registered(draft: _Draft, lineage: Mapping[str, Lineage]) -> None:
     """`register=<artifact path>`: one version for each run that holds the path, oldest run first."""
-    path = draft.import_.options.register.strip("/")
+    options = draft.import_.options
+    name = check_model_name(options.model_prefix + options.model_name)
+    path = options.register.strip("/")
     for run in sorted(draft.found.runs.values(), key=lambda run: (run.start_time or 0, run.run_id)):
         files = VersionFiles(files_below(draft.found.artifacts.get(run.folder, ()), path), path, "")
         if not files.files:
@@ -260,7 +262,7 @@ def _registered(draft: _Draft, lineage: Mapping[str, Lineage]) -> None:
             artifact_path=path,
             original_source=f"runs:/{run.run_id}/{path}",
         )
-        draft.versions.append(_new_version(draft, draft.import_.options.model_name, files, of, None))
+        draft.versions.append(_new_version(draft, name, files, of, None))
     if not draft.versions:
         raise ExportRefused(f"No run in the export holds the artifact path {path!r}.", field="register")
 

@@ -123,16 +123,15 @@ def test_the_table_holds_every_route(client: FlaskClient) -> None:
     assert tabled == routes
 
 
-@pytest.mark.parametrize("user", ["", "token", "jane:with:colons"[:4], "ü"])
-def test_basic_with_the_token_as_password(user: str, filled: FlaskClient, token: Callable[..., str]) -> None:
-    headers = basic(user, token("read:prod"))
-    assert ask(filled, "GET", STAGE, None, headers) == 200
-    assert ask(filled, "PUT", STAGE, {"version": 1}, headers) == 403
+def test_basic_with_the_token_as_password(filled: FlaskClient, token: Callable[..., str]) -> None:
+    for user in ("", "token", "ü"):
+        headers = basic(user, token("read:prod"))
+        assert ask(filled, "GET", STAGE, None, headers) == 200
+        assert ask(filled, "PUT", STAGE, {"version": 1}, headers) == 403
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
+def test_credentials_that_are_none(client: FlaskClient) -> None:
+    for value in (
         "",
         "Bearer",
         "Bearer ",
@@ -145,16 +144,15 @@ def test_basic_with_the_token_as_password(user: str, filled: FlaskClient, token:
         "mreg_alone",
         "Bearer \xff\xfe",
         "Bearer " + "x" * 10_000,
-    ],
-)
-def test_credentials_that_are_none(value: str, client: FlaskClient) -> None:
-    document = problem(client.get("/v1/models", headers={"Authorization": value}), 401, "not-authenticated")
-    assert document["header"] == "Authorization"
+    ):
+        response = client.get("/v1/models", headers={"Authorization": value})
+        problem(response, 401, "not-authenticated", header="Authorization")
 
 
-@pytest.mark.parametrize("kind", ["Bearer", "bearer", "BEARER"])
-def test_the_kind_of_credentials_has_no_case(kind: str, client: FlaskClient, token: Callable[..., str]) -> None:
-    assert client.get("/v1/models", headers={"Authorization": f"{kind}  {token('admin')} "}).status_code == 200
+def test_the_kind_of_credentials_has_no_case(client: FlaskClient, token: Callable[..., str]) -> None:
+    for kind in ("Bearer", "bearer", "BEARER"):
+        headers = {"Authorization": f"{kind}  {token('admin')} "}
+        assert client.get("/v1/models", headers=headers).status_code == 200
 
 
 def test_what_is_missing_is_named(filled: FlaskClient, caller: Callable[[str], Headers]) -> None:

@@ -13,11 +13,11 @@ from minio import Minio
 
 from service.embedded.objects import EmbeddedObjects
 from service.settings import S3Settings
-from service.stores.memory import MemoryObjects
+from service.stores.memory import MemoryObjects, MemoryRegistry
 from service.stores.objects import S3Objects
 from service.stores.postgres import make_engine
-from service.usecases.ports import ObjectStore, RegistryStore
-from tests.contract.registries import MemorySeeds, PostgresSeeds, Seeds
+from service.usecases.ports import ObjectStore
+from tests.contract.registries import Registry, SeededPostgres
 from tests.parts.seaweedfs import SeaweedFS
 
 _numbers = itertools.count(1)
@@ -65,16 +65,10 @@ def fresh_bucket(server: EmbeddedObjects | SeaweedFS) -> Iterator[S3Settings]:
 
 
 @pytest.fixture(params=["memory", "postgres"])
-def seeds(request: pytest.FixtureRequest) -> Iterator[Seeds]:
-    """A registry, and ways to put into it what other parts write."""
+def store(request: pytest.FixtureRequest) -> Iterator[Registry]:
     if request.param == "memory":
-        yield MemorySeeds()
+        yield MemoryRegistry()
         return
     engine: sa.Engine = make_engine(request.getfixturevalue("fresh_url"))
-    yield PostgresSeeds(engine)
+    yield SeededPostgres(engine)
     engine.dispose()
-
-
-@pytest.fixture
-def store(seeds: Seeds) -> RegistryStore:
-    return seeds.store

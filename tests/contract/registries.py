@@ -1,1 +1,153 @@
-Seeds = MemorySeeds = PostgresSeeds = object
+"""The registry on Postgres with the methods by which a test puts in what other parts write, as memory has them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+import sqlalchemy as sa
+
+from service.stores import mlflow_tables as m
+from service.stores import tables as t
+from service.stores.memory_state import Transition
+from service.stores.postgres import PostgresRegistry
+from service.stores.queue import JobQueue
+from service.usecases.ports import RegistryStore, RunInfo
+
+
+class Registry(RegistryStore, Protocol):
+    """What `MemoryRegistry` offers beyond the port."""
+
+    def add_run(self, run: RunInfo, original_run_id: str = "") -> None: ...
+
+    def add_logged_model(self, run_id: str, name: str, uri: str) -> None: ...
+
+    def add_experiment(self, name: str, workspaces: Iterable[str] = ()) -> None: ...
+
+    def add_mlflow_model(self, name: str, versions: Iterable[int] = ()) -> None: ...
+
+    def queued(self) -> Sequence[str]: ...
+
+    def transitions(self) -> Sequence[Transition]: ...
+
+
+class SeededPostgres(PostgresRegistry):
+    def __init__(self, engine: sa.Engine) -> None:
+        super().__init__(engine, JobQueue())
+        self._seeds = engine
+        self._step = 0
+
+    def add_run(self, run: RunInfo, original_run_id: str = "") -> None:
+        known = sa.select(m.experiments.c.experiment_id).where(m.experiments.c.experiment_id == int(run.experiment_id))
+        with self._seeds.begin() as connection:
+            if connection.scalar(known) is None:
+                _experiment(connection, f"experiment {run.experiment_id}", experiment_id=int(run.experiment_id))
+            connection.execute(
+                sa.insert(m.runs).values(
+                    run_uuid=run.run_id,
+                    experiment_id=int(run.experiment_id),
+                    artifact_uri=run.artifact_uri,
+                    user_id=run.lineage.get("user"),
+                    start_time=run.lineage.get("run_start_time"),
+                    end_time=run.lineage.get("run_end_time"),
+                )
+            )
+            if run.workspace:
+                connection.execute(
+                    sa.insert(t.runs).values(
+                        workspace=run.workspace,
+                        original_run_id=original_run_id or run.run_id,
+                        run_id=run.run_id,
+                        lineage=dict(run.lineage),
+                        import_id=_import(connection, run.workspace),
+                    )
+                )
+
+    def add_logged_model(self, run_id: str, name: str, uri: str) -> None:
+        model_id = f"m-{uuid.uuid4().hex}"
+        self._step += 1
+        with self._seeds.begin() as connection:
+            connection.execute(
+                sa.insert(m.logged_models).values(
+                    model_id=model_id,
+                    experiment_id=sa.select(m.runs.c.experiment_id)
+                    .where(m.runs.c.run_uuid == run_id)
+                    .scalar_subquery(),
+                    name=name,
+                    artifact_location=uri,
+                    creation_timestamp_ms=self._step,
+                    last_updated_timestamp_ms=self._step,
+                    status=2,
+                    lifecycle_stage="active",
+                    source_run_id=run_id,
+                )
+            )
+            connection.execute(
+                sa.insert(m.inputs).values(
+                    input_uuid=uuid.uuid4().hex,
+                    source_type="RUN_OUTPUT",
+                    source_id=run_id,
+                    destination_type="MODEL_OUTPUT",
+                    destination_id=model_id,
+                    step=self._step,
+                )
+            )
+
+    def add_experiment(self, name: str, workspaces: Iterable[str] = ()) -> None:
+        with self._seeds.begin() as connection:
+            experiment_id = _experiment(connection, name)
+            for workspace in workspaces:
+                connection.execute(
+                    sa.insert(t.experiments).values(
+                        workspace=workspace,
+                        original_id="1",
+                        original_name=name,
+                        experiment_id=experiment_id,
+                        import_id=_import(connection, workspace),
+                    )
+                )
+
+    def add_mlflow_model(self, name: str, versions: Iterable[int] = ()) -> None:
+        with self._seeds.begin() as connection:
+            connection.execute(sa.insert(m.registered_models).values(workspace=m.WORKSPACE, name=name))
+            for version in versions:
+                connection.execute(
+                    sa.insert(m.model_versions).values(workspace=m.WORKSPACE, name=name, version=version)
+                )
+
+    def queued(self) -> Sequence[str]:
+        with self._seeds.connect() as connection:
+            jobs = sa.text("SELECT args->>'import_id' FROM jobs.procrastinate_jobs ORDER BY id")
+            return list(connection.scalars(jobs))
+
+    def transitions(self) -> Sequence[Transition]:
+        order = (t.transitions.c.at, t.transitions.c.revision)
+        with self._seeds.connect() as connection:
+            rows = connection.execute(sa.select(t.transitions).order_by(*order))
+            return [Transition(**row._mapping) for row in rows]
+
+
+def _experiment(connection: sa.Connection, name: str, **values: int) -> int:
+    statement = sa.insert(m.experiments).values(name=name, workspace=m.WORKSPACE, lifecycle_stage="active", **values)
+    experiment_id: int = connection.execute(statement.returning(m.experiments.c.experiment_id)).scalar_one()
+    return experiment_id
+
+
+def _import(connection: sa.Connection, workspace: str) -> str:
+    identifier = str(uuid.uuid4())
+    connection.execute(
+        sa.insert(t.imports).values(
+            id=identifier,
+            workspace=workspace,
+            key=identifier,
+            state="done",
+            options={},
+            archive_digest="",
+            archive_size=0,
+            created_by="test",
+            created_at=datetime.now(UTC),
+        )
+    )
+    return identifier

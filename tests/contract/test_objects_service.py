@@ -32,11 +32,11 @@ CALLS: dict[str, Callable[[S3Objects], object]] = {
 }
 
 
-@pytest.mark.parametrize("key", ["models/model.pkl", *UNUSUAL])
-def test_a_presigned_url_is_all_a_client_needs(s3_objects: S3Objects, key: str) -> None:
-    put(s3_objects, key, b"the bytes")
-    answer = requests.get(s3_objects.presign(key, 60), timeout=10)
-    assert (answer.status_code, answer.content) == (200, b"the bytes")
+def test_a_presigned_url_is_all_a_client_needs(s3_objects: S3Objects) -> None:
+    for key in ("models/model.pkl", *UNUSUAL):
+        put(s3_objects, key, key.encode())
+        answer = requests.get(s3_objects.presign(key, 60), timeout=10)
+        assert (answer.status_code, answer.content) == (200, key.encode())
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_without_its_bucket_it_is_unavailable(s3_settings: S3Settings) -> None:
         S3Objects(replace(s3_settings, bucket="another-bucket")).check()
 
 
-@pytest.mark.parametrize("call", [call for call in CALLS])
+@pytest.mark.parametrize("call", CALLS)
 def test_a_wrong_secret_is_unavailable(s3_settings: S3Settings, call: str) -> None:
     objects = S3Objects(replace(s3_settings, secret_key="wrong" * 8))
     put(S3Objects(s3_settings), "key")

@@ -58,6 +58,12 @@ class Supervised:
         folder = self.data / part if part in ("postgres", "objects") else self.data
         return marked(mark_of(folder, part)) if folder.exists() else []
 
+    def leader(self, part: str) -> int:
+        """The process of `part` that the supervisor started itself."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        (leader,) = set(self.pids(part)) & set(map(int, children))
+        return leader
+
     def all_pids(self) -> list[int]:
         parts = ("serve", "worker", "migrate", "objects", "postgres")
         return [pid for part in parts for pid in self.pids(part)]

@@ -1,0 +1,74 @@
+"""What the chart's values become in the pods: the variables of the service."""
+
+from __future__ import annotations
+
+import base64
+
+import helm_python
+import pytest
+import yaml
+
+from service.settings import Settings
+from tests.deploy.chart import FULL, MINIMAL, SECRETS, Values, changed, containers, environ_of, named, of_kind, render
+from tests.deploy.variables import REQUIRED, variables_read
+
+
+def test_secrets_are_in_the_secret_only(chart: helm_python.Chart) -> None:
+    for manifest in render(chart, MINIMAL):
+        text = yaml.safe_dump(manifest)
+        for secret in SECRETS:
+            assert secret not in text
+            encoded = base64.b64encode(secret.encode()).decode().rstrip("=")
+            assert manifest["kind"] == "Secret" or encoded not in text
+
+
+def test_a_container_reads_the_variables_of_the_service(chart: helm_python.Chart) -> None:
+    for values in (MINIMAL, FULL):
+        manifests = render(chart, values)
+        for container in containers(manifests):
+            if container["name"] != "ready":
+                ours = {name for name in environ_of(container, manifests) if name.startswith("MODEL_REGISTRY_")}
+                assert ours == variables_read()
+
+
+def test_the_defaults_are_those_of_the_service(chart: helm_python.Chart) -> None:
+    manifests = render(chart, MINIMAL)
+    web = named(manifests, "Deployment", "-web")["spec"]["template"]["spec"]["containers"][0]
+    assert Settings.from_env(environ_of(web, manifests)) == Settings.from_env(REQUIRED)
+
+
+def test_values_reach_the_service_as_they_are(chart: helm_python.Chart) -> None:
+    manifests = render(chart, changed(FULL, "database", {"url": REQUIRED["MODEL_REGISTRY_DATABASE_URL"], "pool": 4}))
+    web = named(manifests, "Deployment", "-web")["spec"]["template"]["spec"]["containers"][0]
+    environ = environ_of(web, manifests) | {
+        "MODEL_REGISTRY_S3_ACCESS_KEY": "a",
+        "MODEL_REGISTRY_S3_SECRET_KEY": "b",
+    }
+    settings = Settings.from_env(environ)
+    assert (settings.import_max_bytes, settings.presign_seconds, settings.database_pool) == (1024**4, 60, 4)
+    assert (settings.s3.public_endpoint, settings.s3.region) == ("https://s3.example.com", "eu-central-1")
+
+
+def test_secrets_of_others_are_referred_to(chart: helm_python.Chart) -> None:
+    for container in containers(render(chart, FULL)):
+        sources = [item["valueFrom"]["secretKeyRef"] for item in container.get("env", ()) if "valueFrom" in item]
+        expected = [{"name": "postgres", "key": "uri"}, {"name": "s3", "key": "id"}, {"name": "s3", "key": "key"}]
+        assert container["name"] == "ready" or sources == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("publicUrl", "https://other.example.com"),
+        ("database.url", "postgresql://other/db"),
+        ("s3.secretKey", "other"),
+    ],
+)
+def test_a_changed_setting_rolls_the_pods(chart: helm_python.Chart, path: str, value: str) -> None:
+    def annotations(values: Values) -> list[dict[str, str]]:
+        deployments = of_kind(render(chart, values), "Deployment")
+        return [item["spec"]["template"]["metadata"]["annotations"] for item in deployments]
+
+    assert annotations(MINIMAL) == annotations(MINIMAL)
+    for before, after in zip(annotations(MINIMAL), annotations(changed(MINIMAL, path, value)), strict=True):
+        assert before != after
