@@ -76,6 +76,25 @@ def migrate(if_needed: bool) -> None:
     click.echo("ready")
 
 
+@main.command()
+@click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--workspace", required=True, help="that it was imported for")
+@click.option("--url", default=f"http://127.0.0.1:{DEFAULT_PORT}", show_default=True, help="of the registry")
+@click.option("--token", envvar="MODEL_REGISTRY_TOKEN", required=True, help="an admin's [env: MODEL_REGISTRY_TOKEN]")
+def compare(archive: Path, workspace: str, url: str, token: str) -> None:
+    """Read an imported archive back through MLflow's client and list every difference."""
+    from service.compare import NotImportedError, compare_import
+
+    try:
+        differences = compare_import(archive, workspace, url.rstrip("/"), token)
+    except NotImportedError as error:
+        raise click.ClickException(str(error)) from error
+    for difference in differences:
+        click.echo(str(difference))
+    click.echo(f"{len(differences)} differences", err=True)
+    sys.exit(1 if differences else 0)
+
+
 @main.group()
 @click.option("--data", type=click.Path(path_type=Path), help="the data directory of `model-registry up`")
 @click.pass_context

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import mlflow
+import requests
 from mlflow import MlflowClient
 
 from service.compare_files import ProxiedFiles
@@ -32,6 +35,37 @@ class Difference:
 
     def __str__(self) -> str:
         return f"{self.where}: the export says {self.expected!r}, the registry {self.found!r}"
+
+
+class NotImportedError(Exception):
+    """The registry knows no finished import of that archive in that workspace."""
+
+
+def compare_import(archive: Path, workspace: str, url: str, token: str) -> list[Difference]:
+    """`compare` with the archive's own import, found by the archive's digest.
+
+    Raises:
+        NotImportedError: there is none.
+    """
+    session = requests.Session()
+    session.headers["Authorization"] = f"Bearer {token}"
+    os.environ["MLFLOW_TRACKING_TOKEN"] = token  # where MLflow's client looks for it
+    with archive.open("rb") as file:
+        digest = "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+    place = f"{url}/v1/workspaces/{workspace}"
+    with session:
+        answer = session.get(f"{place}/imports", params={"limit": "500"}, timeout=60)
+        rows = answer.json().get("imports", []) if answer.ok else []
+        done = [row for row in rows if row["archive_digest"] == digest and row["state"] == "done"]
+        if not done:
+            raise NotImportedError(f"{archive.name} was not imported for workspace {workspace!r} at {url}.")
+
+        def run_id_of(original: str) -> str:
+            run = session.get(f"{place}/runs/{original}", timeout=60)
+            run.raise_for_status()
+            return str(run.json()["run_id"])
+
+        return compare(archive, url, token, done[0]["report"], run_id_of)
 
 
 def compare(
@@ -158,7 +192,7 @@ class _Comparison:
             {
                 "description": (record.description, got.description or ""),
                 "tags": (dict(record.tags), dict(got.tags)),
-                "aliases": (kept, {alias: int(version) for alias, version in got.aliases.items()}),
+                "aliases": (kept, {alias: int(version) for alias, version in got.aliases.items() if alias in kept}),
                 "creation_time": (record.creation_time, got.creation_timestamp),
                 "last_updated_time": (record.last_updated_time, got.last_updated_timestamp),
             },

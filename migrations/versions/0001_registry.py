@@ -131,6 +131,7 @@ def upgrade() -> None:
         sa.Column("original_id", sa.Text(), nullable=False),
         sa.Column("original_name", sa.Text(), nullable=False),
         sa.Column("experiment_id", sa.BigInteger(), nullable=False),
+        sa.Column("named", sa.Boolean(), nullable=False),
         sa.Column("import_id", sa.UUID(as_uuid=False), nullable=False),
         sa.ForeignKeyConstraint(["import_id"], ["registry.imports.id"], name=op.f("experiments_import_id_fkey")),
         sa.ForeignKeyConstraint(["workspace"], ["registry.workspaces.name"], name=op.f("experiments_workspace_fkey")),

@@ -87,7 +87,8 @@ def _own_import(parts: Parts, import_id: str) -> Import:
 
 
 def _length(upload: Request) -> int | None:
-    return upload.content_length if "Content-Length" in upload.headers else None
+    # Servers may leave the variable empty when there is none, which the library would read as 0.
+    return upload.content_length if upload.environ.get("CONTENT_LENGTH") else None
 
 
 def _preferred_wait(prefer: str) -> float:

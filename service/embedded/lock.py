@@ -23,7 +23,7 @@ def exclusive(path: Path, url: str) -> Iterator[None]:
         AlreadyRunningError: somebody else holds it.
     """
     with os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+") as handle:
-        if not _locked(handle.fileno(), fcntl.LOCK_EX, attempts=5):
+        if not _locked(handle.fileno(), fcntl.LOCK_EX, attempts=10):
             raise AlreadyRunningError(_holder(path))
         handle.truncate(0)
         handle.write(json.dumps({"pid": os.getpid(), "url": url}))
@@ -46,7 +46,7 @@ def is_held(path: Path) -> bool:
 
 
 def _locked(handle: int, kind: int, attempts: int) -> bool:
-    """More than one attempt, because `is_held` takes the lock for a moment."""
+    """More than one attempt, because `is_held` takes the lock for a moment, and a killed holder is slow to let go."""
     for left in reversed(range(attempts)):
         try:
             fcntl.flock(handle, kind | fcntl.LOCK_NB)

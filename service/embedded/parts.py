@@ -67,7 +67,17 @@ def free_port() -> int:
         return port
 
 
-def port_is_free(port: int) -> bool:
+def port_is_free(port: int, seconds: float = 3.0) -> bool:
+    """Whether `port` is free now, or soon: a killed process keeps its port for a moment longer than its name."""
+    deadline = time.monotonic() + seconds
+    while not _can_bind(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _can_bind(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

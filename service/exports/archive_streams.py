@@ -123,7 +123,7 @@ class Gunzipped(Stream):
                 raise damaged("is damaged: its gzip stream cannot be unpacked") from None
             if self._inflate.eof:
                 self._packed.back(len(self._inflate.unused_data))
-            elif not data and not piece:
+            elif not data:
                 raise ends_early()
             if piece:
                 self._produced += len(piece)

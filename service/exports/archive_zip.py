@@ -13,7 +13,7 @@ from struct import Struct
 from typing import BinaryIO, cast
 
 from service.exports.archive_limits import Ledger, Limits, Member, check_ratio
-from service.exports.archive_names import damaged, ends_early, is_junk, refused
+from service.exports.archive_names import damaged, is_junk, refused
 from service.exports.archive_streams import PIECE, Body, Feed, Stream
 from service.exports.archive_zip_directory import (
     FULL32,
@@ -103,9 +103,10 @@ def _check_kind(entry: Entry) -> bool:
 
 
 def _check_local(feed: Feed, entry: Entry, end: int) -> None:
-    """Reads the local header, which must be next and must agree with the directory."""
-    if entry.offset != feed.position:
-        raise refused(entry.told, "does not begin where the one before it ends")
+    """Reads the local header, which must agree with the directory.
+
+    It is next in `feed`: the first entry is at 0, and `_check_descriptor` left no gap before this one.
+    """
     head = feed.take(_LOCAL.size)
     if len(head) < _LOCAL.size or head[:4] != _LOCAL_MAGIC:
         raise refused(entry.told, "has no local header")
@@ -201,7 +202,5 @@ class _Content(Stream):
 
     def _packed(self, most: int) -> bytes:
         data = self._feed.some(min(most, self._left)) if self._left else b""
-        if self._left and not data:
-            raise ends_early(self._entry.told)
         self._left -= len(data)
         return data

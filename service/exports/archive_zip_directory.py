@@ -107,7 +107,7 @@ def _read_end64(tail: bytes, at: int, start: int) -> tuple[int, int, int, int]:
     """The zip64 end record before the end record at `at`: its offset, count, length and offset."""
     _, disk, offset, disks = _LOCATOR.unpack_from(tail, at - _LOCATOR.size)
     position = at - _LOCATOR.size - _END64.size
-    if position < 0 or start + position != offset or disk or disks > 1:
+    if start + position != offset or disk or disks > 1:
         raise damaged("has a zip64 end record that is not where it says")
     magic, rest, _, _, disk, first_disk, here, count, length, first = _END64.unpack_from(tail, position)
     if magic != _END64_MAGIC or rest != _END64_REST or disk or first_disk or here != count:

@@ -90,6 +90,7 @@ class Unzstd(Stream):
         tail = self._packed.exactly(self._checksum) if last else b""
         piece = self._feed(frame, head + data + tail)
         if last:
+            # The library read the same bytes: if it waits for more, it has understood them otherwise.
             if not frame.eof:
                 raise damaged("is damaged: its zstd stream does not end where it says")
             self._frame = None

@@ -44,6 +44,8 @@ class DatasetRecord:
 
 @dataclass(frozen=True)
 class ExperimentRecord:
+    """`named` is false for one that runs only mention by its id; its name is then made up from that."""
+
     experiment_id: str
     name: str
     lifecycle_stage: str
@@ -54,6 +56,7 @@ class ExperimentRecord:
     failed_runs: Sequence[str]
     folder: str
     tool: ToolRecord
+    named: bool = True
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ class Survey:
     runs: dict[str, RunRecord] = field(default_factory=dict)
     logged_models: dict[str, LoggedModelRecord] = field(default_factory=dict)
     models: dict[str, RegisteredModelRecord] = field(default_factory=dict)
+    copies: dict[str, str] = field(default_factory=dict)
     single_versions: list[RegisteredModelRecord] = field(default_factory=list)
     artifacts: dict[str, list[ArtifactFile]] = field(default_factory=dict)
     mlmodels: dict[str, MLmodel] = field(default_factory=dict)
@@ -68,6 +69,7 @@ def survey(
             _document(found, member, stream, folder, on_run)
         found.bytes += member.size
         on_progress(found)
+    _merge_copies(found)
     _attach_versions(found)
     if not (found.experiments or found.runs or found.models or found.logged_models):
         raise ExportRefused(
@@ -129,14 +131,19 @@ def _experiment(found: Survey, document: dict[str, Any], file: str, folder: str,
 
 def _run(found: Survey, document: dict[str, Any], file: str, folder: str, on_run: Callable[[RunRecord], None]) -> None:
     record = documents.read_run(document, file, folder)
-    if record.run_id not in found.runs:  # bulk exports hold a second copy beside the model
+    known = found.runs.get(record.run_id)
+    if known is None:
         on_run(record)
         found.runs[record.run_id] = replace(record, metrics=(), params={})
+    else:  # bulk exports hold a second copy beside the model
+        found.copies[folder] = known.folder
 
 
 def _logged_model(found: Survey, document: dict[str, Any], file: str, folder: str, _: object) -> None:
     record = documents.read_logged_model(document, file, folder)
-    found.logged_models.setdefault(record.model_id, record)
+    known = found.logged_models.setdefault(record.model_id, record)
+    if known is not record:
+        found.copies[folder] = known.folder
 
 
 def _model(found: Survey, document: dict[str, Any], file: str, folder: str, _: object) -> None:
@@ -149,6 +156,14 @@ def _model(found: Survey, document: dict[str, Any], file: str, folder: str, _: o
 
 def _version(found: Survey, document: dict[str, Any], file: str, folder: str, _: object) -> None:
     found.single_versions.append(documents.read_model_version(document, file, folder))
+
+
+def _merge_copies(found: Survey) -> None:
+    """A copy adds only the files that the first folder of the same run or logged model lacks."""
+    for copy, original in found.copies.items():
+        kept = found.artifacts.setdefault(original, [])
+        known = {file.path for file in kept}
+        kept.extend(file for file in found.artifacts.pop(copy, ()) if file.path not in known)
 
 
 def _attach_versions(found: Survey) -> None:

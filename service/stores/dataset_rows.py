@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import cast
 
 import sqlalchemy as sa
@@ -11,22 +11,33 @@ from sqlalchemy.dialects.postgresql import insert
 
 from service.exports.records import DatasetRecord
 from service.stores import mlflow_tables as m
+from service.stores.bulk import chunked
 from service.stores.tally import Tally
 from service.usecases.ports import CentralIds, TrackingBatch
 
 
-def write_datasets(
-    connection: sa.Connection, batch: TrackingBatch, ids: CentralIds, experiment_ids: Mapping[str, int], tally: Tally
-) -> None:
+def write_datasets(connection: sa.Connection, batch: TrackingBatch, ids: CentralIds, tally: Tally) -> None:
     """Each run's datasets, once for each experiment; inputs that are there already are left."""
+    experiment_ids = _experiments_of(connection, [ids.run(run.run_id) for run in batch.runs if run.datasets])
     uuids: dict[tuple[int, str, str], str] = {}
     for run in batch.runs:
         for dataset in run.datasets:
-            key = (experiment_ids[run.experiment_id], dataset.name, dataset.digest)
+            key = (experiment_ids[ids.run(run.run_id)], dataset.name, dataset.digest)
             if key not in uuids:
                 uuids[key] = _dataset(connection, key[0], dataset)
             created = _input(connection, ids.run(run.run_id), uuids[key], dataset)
             (tally.created if created else tally.skipped)("dataset_inputs")
+
+
+def _experiments_of(connection: sa.Connection, run_ids: Sequence[str]) -> dict[str, int]:
+    """Where the runs are now, which for runs that were here before may not be where this export has them."""
+    found: dict[str, int] = {}
+    for chunk in chunked(run_ids):
+        rows = connection.execute(
+            sa.select(m.runs.c.run_uuid, m.runs.c.experiment_id).where(m.runs.c.run_uuid.in_(chunk))
+        )
+        found.update((row.run_uuid, row.experiment_id) for row in rows)
+    return found
 
 
 def _dataset(connection: sa.Connection, experiment_id: int, dataset: DatasetRecord) -> str:

@@ -20,7 +20,7 @@ from service.stores.stage_rows import PostgresStages
 
 def make_engine(url: str, pool: int = 16) -> sa.Engine:
     """An engine that connects on first use; nobody waits longer than 5 s for a connection."""
-    return sa.create_engine(
+    engine = sa.create_engine(
         url,
         pool_size=pool,
         max_overflow=pool,
@@ -28,6 +28,17 @@ def make_engine(url: str, pool: int = 16) -> sa.Engine:
         pool_pre_ping=True,
         connect_args={"connect_timeout": 5, "application_name": "model-registry"},
     )
+    sa.event.listen(engine, "handle_error", _refused_by_the_driver)
+    return engine
+
+
+def _refused_by_the_driver(context: sa.engine.ExceptionContext) -> InvalidInput | None:
+    """psycopg2 refuses NUL and lone surrogates with a bare ValueError, which SQLAlchemy lets pass as it is."""
+    return _unstorable() if isinstance(context.original_exception, ValueError) else None
+
+
+def _unstorable() -> InvalidInput:
+    return InvalidInput("A value cannot be stored as text (a NUL character, perhaps) or is too long.")
 
 
 @contextmanager
@@ -37,12 +48,10 @@ def translated() -> Iterator[None]:
         yield
     except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
         raise Unavailable("The database does not answer; try again in a moment.", part="postgres") from error
-    except (exc.DataError, exc.StatementError) as error:
-        if isinstance(error, exc.IntegrityError):
-            raise Conflict("Something else changed the same rows at the same time; try again.") from error
-        if isinstance(error, exc.DataError) or isinstance(error.orig, ValueError):
-            raise InvalidInput("A value cannot be stored as text (a NUL character, perhaps) or is too long.") from error
-        raise
+    except exc.IntegrityError as error:
+        raise Conflict("Something else changed the same rows at the same time; try again.") from error
+    except exc.DataError as error:
+        raise _unstorable() from error
 
 
 @dataclass(frozen=True)

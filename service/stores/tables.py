@@ -101,6 +101,7 @@ experiments = sa.Table(
     sa.Column("original_id", sa.Text, primary_key=True),
     sa.Column("original_name", sa.Text, primary_key=True),
     sa.Column("experiment_id", sa.BigInteger, nullable=False),
+    sa.Column("named", sa.Boolean, nullable=False),  # false: a made-up name, until an export names it
     sa.Column("import_id", sa.ForeignKey(imports.c.id), nullable=False),
     sa.Index("experiments_experiment_id_idx", "experiment_id"),
 )

@@ -12,6 +12,7 @@ class Tally:
         self._created: Counter[str] = Counter()
         self._updated: Counter[str] = Counter()
         self._skipped: Counter[str] = Counter()
+        self._experiments: dict[str, str] = {}
 
     def created(self, kind: str, count: int = 1) -> None:
         self._created[kind] += count
@@ -22,5 +23,8 @@ class Tally:
     def skipped(self, kind: str, count: int = 1) -> None:
         self._skipped[kind] += count
 
+    def experiment(self, original_id: str, name: str) -> None:
+        self._experiments[original_id] = name
+
     def counts(self) -> TrackingCounts:
-        return TrackingCounts(dict(self._created), dict(self._updated), dict(self._skipped))
+        return TrackingCounts(dict(self._created), dict(self._updated), dict(self._skipped), dict(self._experiments))

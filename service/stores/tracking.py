@@ -7,16 +7,15 @@ from contextlib import AbstractContextManager
 from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 
-from service.domain.errors import Conflict
-from service.domain.layout import artifact_uri, experiment_location, run_path
-from service.exports.records import ExperimentRecord, RunRecord
+from service.domain.layout import artifact_uri, run_path
+from service.exports.records import RunRecord
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
 from service.stores.bulk import chunked, copy_table
 from service.stores.central_ids import PostgresCentralIds
 from service.stores.dataset_rows import write_datasets
+from service.stores.experiment_rows import write_experiment
 from service.stores.logged_models import write_logged_models, write_model_links
 from service.stores.postgres import PostgresTransaction, translated
 from service.stores.run_spool import FileRunSpool, file_run_spool
@@ -58,82 +57,17 @@ class _Write:
             {"key": f"tracking\n{self.batch.workspace}"},
         )
         experiment_ids = {
-            record.experiment_id: self._experiment(record, name) for record, name in self.batch.experiments
+            record.experiment_id: write_experiment(self.connection, self.batch, record, name, self.tally)
+            for record, name in self.batch.experiments
         }
         known = self._known_runs()
         self._runs(experiment_ids, known)
         changed = self._spooled(spool, known)
-        write_datasets(self.connection, self.batch, self.ids, experiment_ids, self.tally)
+        write_datasets(self.connection, self.batch, self.ids, self.tally)
         write_logged_models(self.connection, self.batch, self.ids, experiment_ids, self.tally)
         write_model_links(self.connection, self.batch, self.ids)
         self._tally_runs(known, changed)
         return self.tally.counts()
-
-    def _experiment(self, record: ExperimentRecord, name: str) -> int:
-        """The central experiment of that name, created when new; its id."""
-        e = m.experiments
-        row = self.connection.execute(
-            sa.select(e.c.experiment_id).where(e.c.name == name, e.c.workspace == m.WORKSPACE)
-        ).one_or_none()
-        if row is None:
-            experiment_id = self._new_experiment(record, name)
-            self.tally.created("experiments")
-        else:
-            experiment_id = row.experiment_id
-            self._own_experiment(experiment_id, name)
-            self.tally.skipped("experiments")
-        self.connection.execute(
-            insert(t.experiments)
-            .values(
-                workspace=self.batch.workspace,
-                original_id=record.experiment_id,
-                original_name=record.name,
-                experiment_id=experiment_id,
-                import_id=self.batch.import_id,
-            )
-            .on_conflict_do_nothing()
-        )
-        self._experiment_tags(record, experiment_id)
-        return experiment_id
-
-    def _new_experiment(self, record: ExperimentRecord, name: str) -> int:
-        return cast(
-            int,
-            self.connection.scalar(
-                sa.insert(m.experiments)
-                .values(
-                    name=name,
-                    workspace=m.WORKSPACE,
-                    artifact_location=experiment_location(self.batch.workspace),
-                    lifecycle_stage=record.lifecycle_stage,
-                    creation_time=record.creation_time,
-                    last_update_time=record.last_update_time,
-                )
-                .returning(m.experiments.c.experiment_id)
-            ),
-        )
-
-    def _own_experiment(self, experiment_id: int, name: str) -> None:
-        owners = set(
-            self.connection.scalars(
-                sa.select(t.experiments.c.workspace).where(t.experiments.c.experiment_id == experiment_id)
-            )
-        )
-        if owners != {self.batch.workspace}:
-            raise Conflict(
-                f"The experiment name {name!r} is used by someone else; choose another with experiment_name.",
-                field="experiment_name",
-            )
-
-    def _experiment_tags(self, record: ExperimentRecord, experiment_id: int) -> None:
-        rows = [{"key": key, "value": value, "experiment_id": experiment_id} for key, value in record.tags.items()]
-        if rows:
-            statement = insert(cast(sa.Table, m.experiment_tags)).values(rows)
-            self.connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["key", "experiment_id"], set_={"value": statement.excluded.value}
-                )
-            )
 
     def _known_runs(self) -> frozenset[str]:
         """Central ids of the batch's runs that this workspace brought before."""

@@ -137,8 +137,7 @@ def _experiments(import_: Import, found: Survey) -> dict[str, ExperimentRecord]:
     mentioned += [(model.experiment_id, model.tool) for model in found.logged_models.values()]
     for experiment_id, tool in mentioned:
         if experiment_id not in experiments:
-            name = names.get(experiment_id) or f"experiment {experiment_id}".strip()
-            experiments[experiment_id] = _mentioned(experiment_id, name, tool)
+            experiments[experiment_id] = _mentioned(experiment_id, names.get(experiment_id, ""), tool)
     if import_.options.experiment_name and len(experiments) > 1:
         raise ExportRefused(
             f"The export holds {len(experiments)} experiments, and experiment_name can name only one.",
@@ -148,7 +147,10 @@ def _experiments(import_: Import, found: Survey) -> dict[str, ExperimentRecord]:
 
 
 def _mentioned(experiment_id: str, name: str, tool: ToolRecord) -> ExperimentRecord:
-    return ExperimentRecord(experiment_id, name, "active", None, None, {}, (), (), "", tool)
+    made_up = f"experiment {experiment_id}".strip()
+    return ExperimentRecord(
+        experiment_id, name or made_up, "active", None, None, {}, (), (), "", tool, named=bool(name)
+    )
 
 
 def _central_name(import_: Import, record: ExperimentRecord) -> str:
@@ -244,6 +246,7 @@ def _registered(draft: _Draft, lineage: Mapping[str, Lineage]) -> None:
     options = draft.import_.options
     name = check_model_name(options.model_prefix + options.model_name)
     path = options.register.strip("/")
+    before = len(draft.versions)
     for run in sorted(draft.found.runs.values(), key=lambda run: (run.start_time or 0, run.run_id)):
         files = VersionFiles(files_below(draft.found.artifacts.get(run.folder, ()), path), path, "")
         if not files.files:
@@ -263,7 +266,7 @@ def _registered(draft: _Draft, lineage: Mapping[str, Lineage]) -> None:
             original_source=f"runs:/{run.run_id}/{path}",
         )
         draft.versions.append(_new_version(draft, name, files, of, None))
-    if not draft.versions:
+    if len(draft.versions) == before:
         raise ExportRefused(f"No run in the export holds the artifact path {path!r}.", field="register")
 
 
@@ -293,7 +296,7 @@ def _new_version(
         lineage=asdict(lineage),
         # A version made by `register` is known by its run and path when the same export comes again.
         original_model=lineage.original_model or f"run {lineage.original_run_id}",
-        original_version=lineage.original_version or lineage.artifact_path,
+        original_version=lineage.original_version or lineage.artifact_path or "/",
     )
     if version is None:
         return replace(new, user=lineage.user)

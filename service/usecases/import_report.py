@@ -23,9 +23,11 @@ class Report:
         self._import = import_
         self._plan = plan
         self._counts: dict[str, dict[str, int]] = {}
+        self._experiments: dict[str, str] = {}
         self._versions: list[tuple[NewVersion, ModelVersion]] = []
 
     def tracking(self, counts: TrackingCounts) -> None:
+        self._experiments.update(counts.experiments)
         for what in ("created", "updated", "skipped"):
             for kind, count in getattr(counts, what).items():
                 self._count(kind, what, count)
@@ -73,8 +75,12 @@ class Report:
         return {
             "counts": dict(sorted(self._counts.items())),
             "experiments": [
-                {"original_id": record.experiment_id, "original_name": record.name, "name": name}
-                for record, name in self._plan.batch.experiments
+                {
+                    "original_id": record.experiment_id,
+                    "original_name": record.name,
+                    "name": self._experiments[record.experiment_id],
+                }
+                for record, _ in self._plan.batch.experiments
             ],
             "versions": [
                 {

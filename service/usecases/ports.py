@@ -347,8 +347,9 @@ class TrackingBatch:
 
 @dataclass(frozen=True)
 class TrackingCounts:
-    """By kind: how many were created, updated, and left as they were."""
+    """By kind: how many were created, updated, and left as they were; the experiments' names by original id."""
 
     created: Mapping[str, int]
     updated: Mapping[str, int]
     skipped: Mapping[str, int]
+    experiments: Mapping[str, str]

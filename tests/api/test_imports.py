@@ -21,10 +21,10 @@ from tests.api.conftest import ORDERS, OTHER_RUN
 from tests.api.matching import DIGEST, ID, NOW
 from tests.api.problems import problem
 from tests.api.traces import Unchanged, traces
-from tests.small_exports import RUN, changed, encoded, experiment, model_export, packed, run
+from tests.small_exports import RUN, Document, changed, encoded, experiment, model_export, packed, run
 
 IMPORTS = "/v1/workspaces/dev/imports"
-NO_OPTIONS = {"experiment_name": "", "model_name": "", "register": "", "environment": ""}
+NO_OPTIONS = {"experiment_name": "", "model_name": "", "model_prefix": "", "register": "", "environment": ""}
 
 
 def received(**fields: Any) -> dict[str, Any]:
@@ -328,8 +328,8 @@ def test_every_packing_and_any_content_type(places: FlaskClient, run_imports: Ca
 
 
 def test_a_body_without_a_length(places: FlaskClient, parts: Parts, run_imports: Callable[[], int]) -> None:
-    chunked = {"wsgi.input_terminated": True, "HTTP_TRANSFER_ENCODING": "chunked"}
-    sent = places.post(IMPORTS, input_stream=io.BytesIO(ORDERS), environ_overrides=chunked)
+    chunked = {"wsgi.input": io.BytesIO(ORDERS), "wsgi.input_terminated": True, "CONTENT_LENGTH": ""}
+    sent = places.post(IMPORTS, environ_overrides=chunked)
     assert sent.get_json() == received()
     run_imports()
     assert places.get(sent.headers["Location"]).get_json()["state"] == "done"
@@ -346,7 +346,7 @@ def test_central_names(places: FlaskClient, run_imports: Callable[[], int]) -> N
 
 def test_registering_a_path_of_each_run(places: FlaskClient, run_imports: Callable[[], int]) -> None:
     early = changed(run(OTHER_RUN), "mlflow.info.start_time", 1)
-    files = {
+    files: dict[str, bytes | Document] = {
         f"{RUN}/run.json": run(),
         f"{RUN}/artifacts/model/model.pkl": b"42",
         f"{OTHER_RUN}/run.json": early,
@@ -358,11 +358,15 @@ def test_registering_a_path_of_each_run(places: FlaskClient, run_imports: Callab
     run_imports()
     report = places.get(sent.headers["Location"]).get_json()["report"]
     assert [(row["version"], row["run_id"]) for row in report["versions"]] == [(1, OTHER_RUN), (2, RUN)]
-    more = places.post(IMPORTS, data=packed({**files, "note.txt": b""}), query_string=query)
-    run_imports()
-    report = places.get(more.headers["Location"]).get_json()["report"]
-    assert report["counts"]["versions"] == counted(0, skipped=2)
-    assert report["unread_files"] == ["note.txt"]
+    for path in ("model", "/"):  # the whole of a run's artifacts is a path too
+        places.post(IMPORTS, data=packed(files), query_string={**query, "register": path})
+        run_imports()
+        more = packed({**files, "note.txt": path.encode()})
+        sent = places.post(IMPORTS, data=more, query_string={**query, "register": path})
+        run_imports()
+        report = places.get(sent.headers["Location"]).get_json()["report"]
+        assert report["counts"]["versions"] == counted(0, skipped=2)
+        assert report["unread_files"] == ["note.txt"]
 
 
 def test_what_the_tool_could_not_export_is_told(places: FlaskClient, run_imports: Callable[[], int]) -> None:

@@ -51,7 +51,7 @@ def unchanged(engine: sa.Engine, objects: ObjectStore) -> Unchanged:
             for name, count in expected.items()
             if after.rows[name] != count and not name.startswith(ignored)
         }
-        assert changed == {}
-        assert after.keys ^ before.keys == frozenset()
+        assert not changed, changed
+        assert after.keys == before.keys, after.keys ^ before.keys
 
     return check

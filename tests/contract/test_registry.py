@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import sqlalchemy as sa
 
-from service.domain.errors import NotFound, Unavailable
+from service.domain.errors import InvalidInput, NotFound, Unavailable
 from service.embedded.parts import free_port
 from service.stores.memory import MemoryRegistry
 from service.stores.postgres import PostgresRegistry, make_engine
@@ -82,22 +82,30 @@ def test_a_transaction_is_kept(filled: Registry) -> None:
     assert everything(filled) == after
 
 
+def change_and_raise(store: Registry, error: BaseException) -> None:
+    with store.transaction() as tx:
+        change_everything(tx)
+        raise error
+
+
 @pytest.mark.parametrize("error", [Interrupted(), NotFound("model", "x"), KeyboardInterrupt()], ids=repr)
 def test_an_exception_rolls_everything_back(filled: Registry, error: BaseException) -> None:
     before = everything(filled)
-    with pytest.raises(type(error)) as caught, filled.transaction() as tx:
-        change_everything(tx)
-        raise error
+    with pytest.raises(type(error)) as caught:
+        change_and_raise(filled, error)
     assert caught.value is error
     assert everything(filled) == before
+    with filled.transaction() as tx:
+        assert tx.models.add_version(new_version(content="kept")).version == 3
 
 
-def test_an_error_of_the_store_rolls_everything_back(filled: Registry) -> None:
-    before = everything(filled)
-    with pytest.raises(NotFound), filled.transaction() as tx:
-        change_everything(tx)
-        tx.models.get("absent")
-    assert everything(filled) == before
+def test_a_transaction_may_go_on_after_something_was_not_found(filled: Registry) -> None:
+    with filled.transaction() as tx:
+        with pytest.raises(NotFound):
+            tx.models.get("absent")
+        tx.workspaces.put(workspace("kept"))
+    with filled.transaction() as tx:
+        assert tx.workspaces.get("kept").name == "kept"
 
 
 def test_a_transaction_sees_its_own_changes(filled: Registry) -> None:
@@ -106,14 +114,6 @@ def test_a_transaction_sees_its_own_changes(filled: Registry) -> None:
         assert tx.workspaces.get("other").name == "other"
         assert tx.stages.current("prod", "iris", "Production")[1].version == 3
         assert tx.models.get("iris").aliases == {"alias": 1}
-
-
-def test_after_a_roll_back_the_store_goes_on(filled: Registry) -> None:
-    with pytest.raises(Interrupted), filled.transaction() as tx:
-        tx.models.add_version(new_version(content="lost"))
-        raise Interrupted
-    with filled.transaction() as tx:
-        assert tx.models.add_version(new_version(content="kept")).version == 3
 
 
 def test_check(store: Registry) -> None:
@@ -127,6 +127,21 @@ def test_postgres_that_is_not_migrated_is_unavailable(fresh_url: str) -> None:
     with pytest.raises(Unavailable):
         PostgresRegistry(engine, JobQueue()).check()
     engine.dispose()
+
+
+@pytest.mark.parametrize("text", ["a\x00b", "a\ud800b"], ids=["NUL", "lone surrogate"])
+def test_postgres_says_which_text_it_cannot_hold(suite_engine: sa.Engine, text: str) -> None:
+    store = PostgresRegistry(suite_engine, JobQueue())
+    calls: list[Callable[[Transaction], object]] = [
+        lambda tx: tx.workspaces.put(workspace("w", description=text)),
+        lambda tx: tx.workspaces.get(text),
+        lambda tx: tx.models.get(text),
+        lambda tx: tx.models.add_version(new_version(text)),
+        lambda tx: tx.stages.current("prod", text, "Production"),
+    ]
+    for call in calls:
+        with pytest.raises(InvalidInput), store.transaction() as tx:
+            call(tx)
 
 
 def _read(store: PostgresRegistry) -> None:

@@ -183,8 +183,9 @@ def test_a_hash_has_one_token(store: Registry) -> None:
 
 def test_an_id_has_one_token(store: Registry) -> None:
     one = token()
-    with pytest.raises(Conflict), store.transaction() as tx:
+    with store.transaction() as tx:
         tx.tokens.add(one, b"hash")
+    with pytest.raises(Conflict), store.transaction() as tx:
         tx.tokens.add(one, b"another")
 
 

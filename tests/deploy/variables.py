@@ -36,11 +36,14 @@ class _Recording(Mapping[str, str]):
 
 
 def variables_read() -> set[str]:
-    """What `Settings` asks for, and what other modules of the service name; what runs parts itself is left out."""
+    """What `Settings` asks for, and what other modules name.
+
+    Left out are the parts of one machine, and the command line: what that reads is for clients.
+    """
     environ = _Recording()
     Settings.from_env(environ)
     named: set[str] = set()
     for path in (ROOT / "service").rglob("*.py"):
-        if "embedded" not in path.parts:
+        if "embedded" not in path.parts and path.name != "cli.py":
             named |= set(re.findall(r"\bMODEL_REGISTRY_[A-Z0-9_]+\b", path.read_text()))
     return environ.asked | named

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import shutil
-import signal
 import stat
 import subprocess
 from pathlib import Path
@@ -18,7 +17,7 @@ from minio.error import S3Error
 from service.embedded.leftovers import mark_of, marked
 from service.embedded.objects import EmbeddedObjects
 from service.embedded.parts import PartError, free_port
-from tests.embedded.waiting import gone
+from tests.embedded.waiting import gone, kill_all
 
 BUCKET = "registry"
 
@@ -71,8 +70,7 @@ def test_acknowledged_objects_survive_kill_9(tmp_path: Path) -> None:
     put(store, "large", content)
     for number in range(20):
         put(store, f"small/{number}", b"x" * number)
-    for pid in marked(mark_of(tmp_path / "objects", "objects")):
-        os.kill(pid, signal.SIGKILL)
+    kill_all(marked(mark_of(tmp_path / "objects", "objects")))
     again = EmbeddedObjects(tmp_path / "objects", port)
     again.start()
     try:

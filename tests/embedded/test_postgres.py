@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import stat
 import subprocess
 import sys
@@ -18,7 +17,7 @@ import sqlalchemy as sa
 from service.embedded.leftovers import mark_of, marked
 from service.embedded.parts import PartError
 from service.embedded.postgres import EmbeddedPostgres, start_postgres
-from tests.embedded.waiting import gone
+from tests.embedded.waiting import gone, kill_all
 
 
 def test_accepts_sqlalchemy_and_both_drivers(tmp_path: Path) -> None:
@@ -76,8 +75,7 @@ def test_committed_rows_survive_kill_9_of_all_processes(tmp_path: Path) -> None:
     server.start()
     insert(server, 1)
     url = server.url
-    for pid in marked(mark_of(data, "postgres")):
-        os.kill(pid, signal.SIGKILL)
+    kill_all(marked(mark_of(data, "postgres")))
     assert gone(mark_of(data, "postgres"))
     assert (data / "cluster" / "postmaster.pid").exists()
     again = EmbeddedPostgres(data)

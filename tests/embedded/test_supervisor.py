@@ -7,7 +7,6 @@ import signal
 import socket
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ import requests
 from service.embedded.connection import NotRunningError, load_environ
 from service.embedded.parts import free_port, http_status
 from tests.embedded.supervised import Supervised
-from tests.embedded.waiting import eventually
+from tests.embedded.waiting import eventually, kill_all
 
 Start = Callable[..., Supervised]
 # In the order of stopping.
@@ -99,9 +98,7 @@ def test_kill_9_of_everything_then_up(start: Start) -> None:
     run = start().ready()
     pids = run.all_pids()
     run.process.kill()
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+    kill_all(pids)
     run.process.wait()
     start(run.port).ready()
 

@@ -93,6 +93,7 @@ _MEMBERS: list[Wrong] = [
         "x",
     ),
     ("size-pax-of-20-digits", tar(pax((b"size", b"1" * 20)), entry(b"x")), "pax header that cannot", "x"),
+    ("size-pax-of-5000-digits", tar(pax((b"size", b"0" * 5000)), entry(b"x")), "pax header that cannot", "x"),
     ("size-pax-64-bits", tar(pax((b"size", b"9" * 19)), entry(b"x")), "pax header that cannot", "x"),
     ("size-lies", tar(FIRST, header(b"run/x", 5000)), "truncated", "run/x"),
     (
@@ -161,7 +162,9 @@ _RECORDS: list[Wrong] = [
         ("length-zero", b"0 path=x\n"),
         ("length-negative", b"-9 path=x\n"),
         ("length-missing", b"path=x\n"),
-        ("length-plus", b"+9 path=x\n"),
+        ("length-plus", b"+11 path=x\n"),
+        ("length-underscore", b"1_1 path=x\n"),
+        ("length-text", b"x path=x\n"),
         ("length-of-many-digits", b"0" * 50 + b"9 path=x\n"),
         ("without-equals", b"8 path!\n"),
         ("without-keyword", b"5 =x\n"),

@@ -8,7 +8,7 @@ from struct import pack
 from service.domain.errors import TooLarge
 from service.exports.archive import Limits
 from tests.unit.exports.hostile import Case
-from tests.unit.exports.hostile_zip import Zipped, deflated, zip64_end, zip64_extra, zipped
+from tests.unit.exports.hostile_zip import Zipped, deflated, descriptor, zip64_end, zip64_extra, zipped
 
 NAME = b"run/x"
 DATA = b"some bytes, some bytes, some bytes"
@@ -18,14 +18,13 @@ LAST = Zipped(b"run/last", b"last")
 FULL = 0xFFFFFFFF
 BOMB = bytes(4 << 20)
 SMALL = Limits(ratio_from=1 << 20)
+# A last stored block that fills a reader's buffer of 64 KiB to its end.
+BLOCK = bytes(range(256)) * 255 + bytes(251)
+ONE_BLOCK = b"\1" + pack("<HH", len(BLOCK), len(BLOCK) ^ 0xFFFF) + BLOCK
 
 
-def _descriptor(crc: int, packed: int, size: int) -> bytes:
-    return b"PK\7\b" + pack("<LLL", crc, packed, size)
-
-
-def _streamed(descriptor: bytes) -> Zipped:
-    return replace(X, flags=8, local_crc=0, local_size=0, local_packed=0, descriptor=descriptor)
+def _streamed(rest: bytes) -> Zipped:
+    return replace(X, flags=8, local_crc=0, local_size=0, local_packed=0, descriptor=rest)
 
 
 CRC, PACKED = X.true_crc(), len(X.content())
@@ -96,18 +95,19 @@ _MEMBERS: list[tuple[str, Zipped, str]] = [
     ("packed-and-more", replace(X, packed=deflated(DATA) + b"hidden"), "do not end"),
     ("packed-twice", replace(X, packed=deflated(DATA) * 2), "do not end"),
     ("packed-and-much-more", replace(X, packed=deflated(DATA) + bytes(200_000)), "do not end"),
+    ("packed-and-more-after-64-kib", replace(X, data=BLOCK, packed=ONE_BLOCK + b"hidden"), "do not end"),
     ("packed-endless", replace(X, packed=b"\0\0\0\xff\xff" * 50_000), "unpacks to less"),
     ("data-behind", replace(X, after=b"hidden"), "belongs to no member"),
     ("much-data-behind", replace(X, after=bytes(3 << 20)), "belongs to no member"),
     ("member-behind", replace(X, after=Zipped(b"hidden", b"1").local()), "belongs to no member"),
-    ("descriptor-unannounced", replace(X, descriptor=_descriptor(CRC, PACKED, 34)), "belongs to no member"),
+    ("descriptor-unannounced", replace(X, descriptor=descriptor(CRC, PACKED, 34)), "belongs to no member"),
     ("descriptor-missing", _streamed(b""), "data descriptor"),
-    ("descriptor-cut", _streamed(_descriptor(CRC, PACKED, 34)[:-1]), "data descriptor"),
-    ("descriptor-crc", _streamed(_descriptor(CRC ^ 1, PACKED, 34)), "data descriptor"),
-    ("descriptor-size", _streamed(_descriptor(CRC, PACKED, 35)), "data descriptor"),
-    ("descriptor-packed", _streamed(_descriptor(CRC, 1, 34)), "data descriptor"),
-    ("descriptor-magic", _streamed(b"PK\7\7" + _descriptor(CRC, PACKED, 34)[4:]), "data descriptor"),
-    ("descriptor-twice", _streamed(_descriptor(CRC, PACKED, 34) * 2), "belongs to no member"),
+    ("descriptor-cut", _streamed(descriptor(CRC, PACKED, 34)[:-1]), "data descriptor"),
+    ("descriptor-crc", _streamed(descriptor(CRC ^ 1, PACKED, 34)), "data descriptor"),
+    ("descriptor-size", _streamed(descriptor(CRC, PACKED, 35)), "data descriptor"),
+    ("descriptor-packed", _streamed(descriptor(CRC, 1, 34)), "data descriptor"),
+    ("descriptor-magic", _streamed(b"PK\7\7" + descriptor(CRC, PACKED, 34)[4:]), "data descriptor"),
+    ("descriptor-twice", _streamed(descriptor(CRC, PACKED, 34) * 2), "belongs to no member"),
     ("descriptor-flag-not-local", replace(X, flags=8, local_flags=0), "method in its local header"),
     ("descriptor-flag-only-local", replace(X, local_flags=8), "method in its local header"),
     ("streamed-size-lies", replace(_streamed(b""), local_size=9), "size in its local header"),
@@ -147,7 +147,10 @@ _FRAMES: list[tuple[str, bytes, str]] = [
     ("one-member-header", FIRST.local()[:20], "truncated"),
     ("only-magic", b"PK\3\4", "truncated"),
     ("spanned-marker", b"PK\7\b" + zipped(FIRST), "between or before"),
-    ("parts", zipped(FIRST, X, disk=1), "several parts"),
+    ("parts", zipped(FIRST, X, disk=1, first_disk=1), "several parts"),
+    ("last-part", zipped(FIRST, X, disk=1), "several parts"),
+    ("directory-in-other-part", zipped(FIRST, X, first_disk=1), "several parts"),
+    ("entries-in-other-part", zipped(FIRST, X, here=1), "several parts"),
     ("directory-count-too-small", zipped(FIRST, X, count=1), "central directory than it counts"),
     ("directory-count-too-large", zipped(FIRST, X, count=3), "central directory than it counts"),
     ("count-zero", zipped(FIRST, X, count=0), "belongs to no member|than it counts"),
@@ -158,6 +161,8 @@ _FRAMES: list[tuple[str, bytes, str]] = [
     ("offset-full", zipped(FIRST, X, offset=FULL), "between or before"),
     ("directory-is-noise", zipped(FIRST)[:-22] + zipped(gap=bytes(99))[-22:], "between or before"),
     ("directory-magic", zipped(FIRST, X).replace(b"PK\1\2", b"PK\1\3"), "fewer entries"),
+    ("local-header-cut", FIRST.local()[:20] + zipped(FIRST, offset=20)[-22 - len(FIRST.central(0)) :], "local header"),
+    ("entry-cut", zipped(FIRST, count=2, length=len(FIRST.central(0)) + 9, between=b"PK\1\2short"), "fewer entries"),
     ("second-entry-magic", (b"PK\1\3".join(zipped(FIRST, X).rsplit(b"PK\1\2", 1))), "fewer entries"),
     (
         "bits-of-other-order",
@@ -183,6 +188,9 @@ _ZIP64: list[tuple[str, bytes, str]] = [
     ("magic", _zip64(magic=b"PK\6\5"), "zip64 end record that cannot be"),
     ("length", _zip64(rest=45), "zip64 end record that cannot be"),
     ("part", _zip64(disk=1), "zip64 end record that cannot be"),
+    ("first-part", _zip64(first_disk=1), "zip64 end record that cannot be"),
+    ("entries-in-other-part", _zip64(here=0), "zip64 end record that cannot be"),
+    ("locator-part", _zip64(locator_disk=1), "not where it says"),
     ("parts", _zip64(disks=2), "not where it says"),
     ("elsewhere", _zip64(at=0), "not where it says"),
     ("far-away", _zip64(at=1 << 60), "not where it says"),
@@ -233,8 +241,7 @@ def _cases() -> list[Case]:
         cases.append(Case(f"zip-{name}", zipped(FIRST, member, LAST), words, culprit))
     for name, archive, words in _FRAMES + _overlaps():
         cases.append(Case(f"zip-{name}", archive, words))
-    for name, archive, words in _ZIP64:
-        cases.append(Case(f"zip64-{name}", archive, words))
+    cases += [Case(f"zip64-{name}", archive, words) for name, archive, words in _ZIP64]
     for name, archive, words, named, limits in _TOO_LARGE:
         cases.append(Case(f"zip-large-{name}", archive, words, named, TooLarge, limits))
     return cases

@@ -114,6 +114,8 @@ def zipped(
     length: int | None = None,
     offset: int | None = None,
     disk: int = 0,
+    first_disk: int = 0,
+    here: int | None = None,
     between: bytes = b"",
     suffix: bytes = b"",
 ) -> bytes:
@@ -125,8 +127,22 @@ def zipped(
         body += member.local() + member.after
     body += gap
     start, entries = _either(offset, len(body)), _either(count, len(members))
-    end = pack("<4H2LH", disk, disk, entries, entries, _either(length, len(directory)), start, len(comment))
+    end = pack(
+        "<4H2LH",
+        disk,
+        first_disk,
+        _either(here, entries),
+        entries,
+        _either(length, len(directory)),
+        start,
+        len(comment),
+    )
     return body + directory + between + b"PK\5\6" + end + comment + suffix
+
+
+def descriptor(crc: int, packed: int, size: int) -> bytes:
+    """A data descriptor with its signature."""
+    return b"PK\7\b" + pack("<LLL", crc, packed, size)
 
 
 def zip64_extra(*values: int) -> bytes:
@@ -141,9 +157,12 @@ def zip64_end(
     magic: bytes = b"PK\6\6",
     rest: int = 44,
     disk: int = 0,
+    first_disk: int = 0,
+    here: int | None = None,
+    locator_disk: int = 0,
     at: int | None = None,
     disks: int = 1,
 ) -> bytes:
     """The zip64 end record and its locator, for a directory of `length` bytes at offset `directory`."""
-    end = magic + pack("<QHHLL4Q", rest, 45, 45, disk, disk, count, count, length, directory)
-    return end + b"PK\6\7" + pack("<LQL", 0, _either(at, directory + length), disks)
+    end = magic + pack("<QHHLL4Q", rest, 45, 45, disk, first_disk, _either(here, count), count, length, directory)
+    return end + b"PK\6\7" + pack("<LQL", locator_disk, _either(at, directory + length), disks)
