@@ -42,7 +42,7 @@ def add_models(api: APIBlueprint, parts: Parts) -> None:
 
     @api.post("/models/<model>/versions", tags=[MODELS], responses={201: p.VersionOut, **problems(409, 413, 415)})
     @authenticated()
-    def create_version(path: p.ModelPath, body: p.VersionIn) -> Response:
+    def create_version(path: p.NewModelPath, body: p.VersionIn) -> Response:
         """Register a folder of a run's artifacts as the model's next version; its bytes are copied and frozen."""
         version = register_version(parts.store, parts.objects, principal(), path.model, body.run_id, body.artifact_path)
         place = f"/v1/models/{quote(version.model, safe='')}/versions/{version.version}"

@@ -6,12 +6,11 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 from flask_openapi3.models import RawModel
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
+from service.api.field_types import NEW_MODEL, NEW_SLUG, NEW_STAGE, NOT_BLANK, SCOPE, URL, Storable, Whole
 from service.domain.names import SLUG_PATTERN, STAGE_PATTERN
 
-Storable = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
-"""Text that a database holds: without NUL."""
 Text = Field(default="", max_length=5000)
 
 
@@ -48,12 +47,24 @@ class WorkspacePath(BaseModel):
     workspace: Storable = Field(description="name of a workspace", max_length=63)
 
 
+class NewWorkspacePath(WorkspacePath):
+    workspace: Storable = Field(description="name of a workspace", max_length=63, json_schema_extra=NEW_SLUG)
+
+
 class EnvironmentPath(BaseModel):
     environment: Storable = Field(description="name of an environment", max_length=63)
 
 
+class NewEnvironmentPath(EnvironmentPath):
+    environment: Storable = Field(description="name of an environment", max_length=63, json_schema_extra=NEW_SLUG)
+
+
 class ModelPath(BaseModel):
     model: Storable = Field(description="name of a registered model", max_length=256)
+
+
+class NewModelPath(ModelPath):
+    model: Storable = Field(description="name of a registered model", max_length=256, json_schema_extra=NEW_MODEL)
 
 
 class VersionPath(ModelPath):
@@ -77,7 +88,7 @@ class TokenPath(BaseModel):
 
 class WorkspaceIn(In):
     kind: Literal["databricks", "azureml", "fabric", "mlflow"]
-    url: Storable = Field(default="", max_length=2000)
+    url: Storable = Field(default="", max_length=2000, json_schema_extra=URL)
     description: Storable = Text
 
 
@@ -94,7 +105,7 @@ class WorkspacesOut(Out):
 
 
 class EnvironmentIn(In):
-    stages: list[Storable] | None = Field(
+    stages: list[Annotated[Storable, Field(json_schema_extra=NEW_STAGE)]] | None = Field(
         default=None,
         min_length=1,
         max_length=50,
@@ -118,13 +129,13 @@ class EnvironmentsOut(Out):
 
 
 class TokenIn(In):
-    name: Storable = Field(min_length=1, max_length=200)
-    scopes: list[Storable] = Field(
+    name: Storable = Field(min_length=1, max_length=200, json_schema_extra=NOT_BLANK)
+    scopes: list[Annotated[Storable, Field(json_schema_extra=SCOPE)]] = Field(
         min_length=1,
         max_length=100,
         description="admin, import:<workspace>, read:<environment>, promote:<environment>; * stands for each",
     )
-    expires_in_days: int | None = Field(default=None, ge=1, le=3650)
+    expires_in_days: Whole | None = Field(default=None, ge=1, le=3650)
 
 
 class TokenOut(Out):
@@ -308,7 +319,7 @@ class StageHeaders(BaseModel):
 
 
 class StageIn(In):
-    version: int = Field(ge=1, le=2**31 - 1)
+    version: Whole = Field(ge=1, le=2**31 - 1)
     comment: Storable = Text
 
 

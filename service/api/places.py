@@ -25,7 +25,7 @@ def add_workspaces(api: APIBlueprint, parts: Parts) -> None:
         responses={200: p.WorkspaceOut, 201: p.WorkspaceOut, **problems(409, 413, 415)},
     )
     @admin()
-    def put_workspace_(path: p.WorkspacePath, body: p.WorkspaceIn) -> Response:
+    def put_workspace_(path: p.NewWorkspacePath, body: p.WorkspaceIn) -> Response:
         """Create or change a workspace, where models come from."""
         workspace, created = put_workspace(
             parts.store, parts.clock, path.workspace, body.kind, body.url, body.description
@@ -63,7 +63,7 @@ def add_environments(api: APIBlueprint, parts: Parts) -> None:
         responses={200: p.EnvironmentOut, 201: p.EnvironmentOut, **problems(409, 413, 415)},
     )
     @admin()
-    def put_environment_(path: p.EnvironmentPath, body: p.EnvironmentIn) -> Response:
+    def put_environment_(path: p.NewEnvironmentPath, body: p.EnvironmentIn) -> Response:
         """Create or change an environment, where models are used."""
         stages = None if body.stages is None else tuple(body.stages)
         environment, created = put_environment(parts.store, parts.clock, path.environment, stages, body.description)

@@ -78,13 +78,16 @@ class Ledger:
 
     def _check_length(self, path: str, name: str) -> None:
         limits = self.limits
-        if len(path.encode()) > limits.path_bytes:
+        length = len(path.encode())
+        if length > limits.path_bytes:
             raise refused(name, f"has a path of more than {limits.path_bytes} bytes")
-        segments = path.split("/")
-        if len(segments) > limits.depth:
+        if path.count("/") >= limits.depth:
             raise refused(name, f"has more than {limits.depth} segments in its path")
-        if any(len(segment.encode()) > limits.segment_bytes for segment in segments):
-            raise refused(name, f"has more than {limits.segment_bytes} bytes between two slashes")
+        # Most paths are shorter than a segment may be.
+        if length > limits.segment_bytes:
+            longest = max(len(segment.encode()) for segment in path.split("/"))
+            if longest > limits.segment_bytes:
+                raise refused(name, f"has more than {limits.segment_bytes} bytes between two slashes")
 
     def header(self, size: int, after: str) -> None:
         """Enters a header of `size` bytes that is no member: each is bounded, and so is their average."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from hashlib import blake2b
 
 from service.domain.errors import ArchiveRefused
@@ -22,6 +23,7 @@ _JUNK_FOLDER = re.compile(r"__MACOSX|PaxHeaders?(\.\d+)?")
 _JUNK_FILE = frozenset({".DS_Store", "@PaxHeader", "pax_global_header"})
 
 
+@lru_cache(maxsize=8)  # each reader of a member asks for its name, most often in vain
 def shown(raw: bytes) -> str:
     """The name `raw` as it may stand in a message: short, printable, valid Unicode."""
     text = raw.decode("utf-8", "backslashreplace")

@@ -35,7 +35,10 @@ def test_every_operation(filled: FlaskClient) -> None:
             for case_id, checks in event.recorder.checks.items():
                 for check in checks:
                     if check.failure_info:
-                        print("   ", check.name, str(check.failure_info.failure)[:600].replace("\n", " | "))
+                        i = event.recorder.interactions[case_id]
+                        c = event.recorder.cases[case_id].value
+                        print("      REQ", c.path_parameters, c.query, str(c.body)[:300], i.response.status_code, i.response.text[:300])
+                        print("   ", check.name, str(check.failure_info.failure)[:1].replace("\n", " | "))
             for i in event.recorder.interactions.values():
                 if i.response: statuses[i.response.status_code] += 1
         elif isinstance(event, (events.NonFatalError, events.FatalError)):

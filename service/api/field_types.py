@@ -1,0 +1,32 @@
+"""Types of the fields of requests, and what the document tells about those that the domain checks."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BeforeValidator, JsonValue, StringConstraints
+
+from service.domain.names import SLUG_PATTERN, STAGE_PATTERN
+
+
+def _whole(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Storable = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
+"""Text that a database holds: without NUL."""
+Whole = Annotated[int, BeforeValidator(_whole)]
+"""A JSON integer, which may be written 2.0."""
+
+
+def _told(pattern: str) -> dict[str, JsonValue]:
+    """What the document says a text must be like; the domain checks it, in words of its own."""
+    return {"pattern": pattern}
+
+
+NEW_SLUG = _told(r"^(?!.*\.\.)" + SLUG_PATTERN.removeprefix("^"))
+NEW_STAGE = _told(r"^(?![Nn][Oo][Nn][Ee]$)" + STAGE_PATTERN.removeprefix("^"))
+NEW_MODEL = _told(r"^(?!\.{1,2}$)[^/:\x00-\x1f\x7f]*[^/:\x00-\x1f\x7f\s][^/:\x00-\x1f\x7f]*$")
+SCOPE = _told(rf"^(admin|(import|read|promote):(\*|{SLUG_PATTERN[1:-1]}))$")
+URL = _told(r"^(https?://[^\x00]*)?$")
+NOT_BLANK = _told(r"^[^\x00]*[^\x00\s][^\x00]*$")
