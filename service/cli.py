@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -52,6 +53,7 @@ def worker(concurrency: int) -> None:
     from service.worker import run_worker
 
     _checked_environ(os.environ)
+    _end_on_sigterm()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     run_worker(Settings.from_env(os.environ), concurrency)
 
@@ -62,16 +64,20 @@ def migrate(if_needed: bool) -> None:
     """Bring the schemas of MLflow and of the registry to head, and create the bucket; safe to run twice."""
     from service.settings import Settings
     from service.stores.heads import at_head
+    from service.stores.migrate import MigrationError
+    from service.stores.migrate import migrate as run
     from service.stores.objects import S3Objects
     from service.stores.postgres import make_engine
 
     _checked_environ(os.environ)
+    _end_on_sigterm()
     settings = Settings.from_env(os.environ)
     engine = make_engine(settings.database_url, pool=2)
     if not (if_needed and at_head(engine)):
-        from service.stores.migrate import migrate as run
-
-        run(engine, click.echo)
+        try:
+            run(engine, click.echo)
+        except MigrationError as error:
+            raise click.ClickException(str(error)) from error
     S3Objects(settings.s3).make_bucket()
     click.echo("ready")
 
@@ -102,9 +108,12 @@ def token(context: click.Context, data: Path | None) -> None:
     """Create, list and revoke tokens, straight in the database."""
     environ: Mapping[str, str] = os.environ
     if data is not None:
-        from service.embedded.connection import load_environ
+        from service.embedded.connection import NotRunningError, load_environ
 
-        environ = load_environ(data)
+        try:
+            environ = load_environ(data)
+        except (NotRunningError, PermissionError) as error:
+            raise click.ClickException(str(error)) from error
     context.obj = _checked_environ(environ)
 
 
@@ -160,6 +169,11 @@ def revoke(environ: Mapping[str, str], token_id: str) -> None:
             click.echo(f"revoked {tx.tokens.revoke(token_id, parts.clock()).name!r}")
     except RegistryError as error:
         raise click.ClickException(error.detail) from error
+
+
+def _end_on_sigterm() -> None:
+    """As a container's first process one is deaf to SIGTERM until a handler is there; libraries set theirs late."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def _checked_environ(environ: Mapping[str, str]) -> Mapping[str, str]:

@@ -12,12 +12,16 @@ monkey.patch_all()
 
 import gc  # noqa: E402
 import os  # noqa: E402
+import signal  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 from service.green import make_psycopg2_green  # noqa: E402
 
 make_psycopg2_green()
+
+# gunicorn listens for SIGTERM once the application is loaded; until then, as a container's first process, nobody would.
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 
 # Imports make hundreds of thousands of objects and no garbage: collecting between them costs a second.
 gc.disable()

@@ -41,7 +41,7 @@ class Settings:
     public_url: str
     import_max_bytes: int = 20 * GIB
     presign_seconds: int = 900
-    database_pool: int = 16
+    database_pool: int = 5
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -66,7 +66,7 @@ class Settings:
             public_url=reader.url("PUBLIC_URL").rstrip("/"),
             import_max_bytes=reader.number("IMPORT_MAX_BYTES", 20 * GIB, 1, 1024 * GIB),
             presign_seconds=reader.number("PRESIGN_SECONDS", 900, 1, 7 * 24 * 3600),
-            database_pool=reader.number("DATABASE_POOL", 16, 1, 1000),
+            database_pool=reader.number("DATABASE_POOL", 5, 1, 1000),
         )
         if reader.problems:
             raise SettingsError(reader.problems)

@@ -15,8 +15,8 @@ def _whole(value: object) -> object:
 
 Storable = Annotated[str, StringConstraints(pattern=r"^[^\x00]*$")]
 """Text that a database holds: without NUL."""
-Whole = Annotated[int, BeforeValidator(_whole)]
-"""A JSON integer, which may be written 2.0."""
+MAYBE_2_0 = BeforeValidator(_whole)
+"""For a JSON integer, which may be written 2.0. Last, so that the document knows the limits before it."""
 
 
 def _told(pattern: str) -> dict[str, JsonValue]:

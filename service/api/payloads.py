@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from flask_openapi3.models import RawModel
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.api.field_types import NEW_MODEL, NEW_SLUG, NEW_STAGE, NOT_BLANK, SCOPE, URL, Storable, Whole
+from service.api.field_types import MAYBE_2_0, NEW_MODEL, NEW_SLUG, NEW_STAGE, NOT_BLANK, SCOPE, URL, Storable
 from service.domain.names import SLUG_PATTERN, STAGE_PATTERN
 
 Text = Field(default="", max_length=5000)
@@ -109,6 +109,7 @@ class EnvironmentIn(In):
         default=None,
         min_length=1,
         max_length=50,
+        json_schema_extra={"uniqueItems": True},
         description=f"in order, each {STAGE_PATTERN}; default: Staging, Production, Archived",
     )
     description: Storable = Text
@@ -135,7 +136,7 @@ class TokenIn(In):
         max_length=100,
         description="admin, import:<workspace>, read:<environment>, promote:<environment>; * stands for each",
     )
-    expires_in_days: Whole | None = Field(default=None, ge=1, le=3650)
+    expires_in_days: Annotated[int, Field(ge=1, le=3650), MAYBE_2_0] | None = None
 
 
 class TokenOut(Out):
@@ -319,7 +320,7 @@ class StageHeaders(BaseModel):
 
 
 class StageIn(In):
-    version: Whole = Field(ge=1, le=2**31 - 1)
+    version: Annotated[int, Field(ge=1, le=2**31 - 1), MAYBE_2_0]
     comment: Storable = Text
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 
 from service.stores import mlflow_tables
 from service.stores.heads import OURS, THEIRS, current_revision
@@ -15,6 +16,10 @@ from service.stores.revisions import head_revision, mlflow_migrations, our_migra
 
 LOCK = 7_281_034_405_119_201
 """The advisory lock of the one migration that may run at a time."""
+
+
+class MigrationError(Exception):
+    """The database cannot be brought to what the installed code wants."""
 
 
 def migrations_config() -> Config:
@@ -29,12 +34,12 @@ def migrate(engine: sa.Engine, say: Callable[[str], None]) -> None:
     """Migrate; a second caller waits for the first and then finds nothing to do.
 
     Raises:
-        RuntimeError: when the installed MLflow is not supported or its tables are not as expected.
+        MigrationError: when the installed MLflow is not supported or its tables are not as expected.
     """
     unsupported = mlflow_tables.unsupported_version()
     if unsupported:
         first, second = mlflow_tables.SUPPORTED
-        raise RuntimeError(
+        raise MigrationError(
             f"MLflow {unsupported} is not supported; install >={first[0]}.{first[1]},<{second[0]}.{second[1]}"
         )
     with engine.connect() as lock:
@@ -49,7 +54,7 @@ def migrate(engine: sa.Engine, say: Callable[[str], None]) -> None:
                 say(f"The registry's schema is at {current_revision(connection, OURS)}")
                 missing = mlflow_tables.missing_columns(connection)
             if missing:
-                raise RuntimeError("MLflow's tables lack columns this service writes: " + ", ".join(missing))
+                raise MigrationError("MLflow's tables lack columns this service writes: " + ", ".join(missing))
         finally:
             lock.execute(sa.text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})
             lock.rollback()
@@ -71,4 +76,9 @@ def _migrate_ours(engine: sa.Engine) -> None:
     config = migrations_config()
     with engine.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise MigrationError(
+                f"The database is of another release: {error}. Run the release it was made by."
+            ) from error

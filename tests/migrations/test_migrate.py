@@ -14,7 +14,7 @@ from service.embedded.postgres import EmbeddedPostgres
 from service.settings import Settings
 from service.stores import mlflow_tables
 from service.stores.heads import OURS, THEIRS, at_head, current_revision
-from service.stores.migrate import migrate, migrations_config
+from service.stores.migrate import MigrationError, migrate, migrations_config
 from service.stores.postgres import make_engine
 from service.stores.revisions import head_revision, mlflow_migrations, our_migrations
 from tests.conftest import database_url
@@ -107,7 +107,7 @@ def _created(schema: str, kind: str) -> list[str]:
 
 def test_unsupported_mlflow_is_refused(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mlflow_tables, "SUPPORTED", ((1, 0), (1, 1)))
-    with pytest.raises(RuntimeError, match="is not supported"):
+    with pytest.raises(MigrationError, match="is not supported"):
         migrate(engine, _ignore)
 
 
