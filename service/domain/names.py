@@ -23,7 +23,7 @@ def check_slug(kind: str, name: str) -> str:
     """
     if not _SLUG.fullmatch(name) or ".." in name:
         raise InvalidInput(
-            f"{name!r} is not a {kind} name: use 1 to 63 of a-z, 0-9, '.', '_', '-', "
+            f"{name[:80]!r} cannot be the name of the {kind}: use 1 to 63 of a-z, 0-9, '.', '_', '-', "
             "beginning and ending with a letter or digit.",
             field=kind,
         )

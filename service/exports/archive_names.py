@@ -29,7 +29,9 @@ def shown(raw: bytes) -> str:
     text = raw.decode("utf-8", "backslashreplace")
     if len(text) > _SHOWN:
         text = text[:_SHOWN] + "…"
-    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in text)
 
 
 def refused(name: str, what: str) -> ArchiveRefused:

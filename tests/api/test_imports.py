@@ -8,6 +8,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 import zstandard
 from flask.testing import FlaskClient
 
+from service.domain.errors import Unavailable
 from service.usecases.run_import import Importer
 from service.wiring import Parts
 from tests.api.conftest import ORDERS, OTHER_RUN
@@ -257,6 +259,38 @@ def test_cancelling(places: FlaskClient, parts: Parts, importer: Importer, run_i
     assert run_imports() == 1
     done = places.get(again.headers["Location"]).get_json()
     assert places.delete(again.headers["Location"]).get_json() == done, "what is final stays as it is"
+
+
+def test_an_import_that_failed(places: FlaskClient, parts: Parts, importer: Importer) -> None:
+    """After the last attempt: the archive stays for whoever looks into it, and the export may be sent again."""
+    sent = places.post(IMPORTS, data=ORDERS)
+    importer.fail(sent.get_json()["id"], Unavailable("The database does not answer.", part="postgres"))
+    failed = places.get(sent.headers["Location"]).get_json()
+    assert (failed["state"], failed["finished_at"], failed["report"]) == ("failed", NOW, None)
+    assert failed["problem"] == {
+        "type": "urn:model-registry:problem:unavailable",
+        "title": "A needed part does not answer",
+        "status": 503,
+        "detail": "The database does not answer.",
+        "part": "postgres",
+    }
+    assert importer.run(failed["id"]) is None
+    assert archives(parts) == [f"imports/{failed['id']}/archive"]
+    assert places.post(IMPORTS, data=ORDERS).get_json()["id"] != failed["id"]
+
+
+def test_the_same_archive_at_the_same_time(places: FlaskClient, parts: Parts, run_imports: Callable[[], int]) -> None:
+    def send(_: int) -> tuple[int, str]:
+        client = places.application.test_client()
+        client.environ_base.update(places.environ_base)
+        response = client.post(IMPORTS, data=ORDERS)
+        return response.status_code, response.get_json()["id"]
+
+    with ThreadPoolExecutor(6) as pool:
+        found = set(pool.map(send, range(12)))
+    assert len(found) == 1
+    assert archives(parts) == [f"imports/{found.pop()[1]}/archive"]
+    assert run_imports() == 1
 
 
 def test_listing(places: FlaskClient, nothing_left: Unchanged) -> None:

@@ -24,7 +24,10 @@ PROBLEM = {"schema": {"$ref": "#/components/schemas/Problem"}}
 def app() -> Flask:
     """Nothing here asks a store: the document and its page are there without any."""
     s3 = S3Settings(endpoint="http://127.0.0.1:1", access_key="a", secret_key="s", bucket="bucket")
-    return create_app(Settings(database_url="postgresql+psycopg2://nowhere/x", s3=s3, public_url="http://registry"))
+    app: Flask = create_app(
+        Settings(database_url="postgresql+psycopg2://nowhere/x", s3=s3, public_url="http://registry")
+    )
+    return app
 
 
 @pytest.fixture(scope="module")
@@ -186,7 +189,7 @@ def test_the_page_is_served_with_all_it_needs(http: FlaskClient) -> None:
         with http.get(path) as response:  # files stay open until their answer is closed
             assert response.status_code == 200, path
             kinds.add(response.mimetype)
-            text = response.text
+            text = response.get_data(as_text=True)
         found = set()
         if response.mimetype == "text/html":
             found = Sources(text).found

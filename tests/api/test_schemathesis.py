@@ -18,7 +18,8 @@ from tests.api.traces import Unchanged
 
 TOKEN = "/v1/tokens/{token_id}"
 """Apart from the rest: ids of earlier answers are used again, and the own token's would end everything."""
-IMPORT = "/v1/workspaces/{workspace}/imports"
+BEYOND = ("/v1/workspaces/{workspace}/imports", "/v1/environments/{environment}")
+"""What a schema cannot say: what an archive is, that parameters belong together, that names have no case."""
 
 
 def config(client: FlaskClient, examples: int) -> SchemathesisConfig:
@@ -36,8 +37,9 @@ def config(client: FlaskClient, examples: int) -> SchemathesisConfig:
             "phases": {"stateful": {"enabled": False}, "examples": {"enabled": False}},
             # Who may do what has tests of its own, and this check does not run without a server.
             "checks": {"ignored_auth": {"enabled": False}},
-            # A schema cannot say what an archive is, or that two parameters belong together.
-            "operations": [{"include-path": IMPORT, "checks": {"positive_data_acceptance": {"enabled": False}}}],
+            "operations": [
+                {"include-path": path, "checks": {"positive_data_acceptance": {"enabled": False}}} for path in BEYOND
+            ],
             "suppress-health-check": ["all"],
         }
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -41,7 +42,9 @@ def at_once(store: Registry, works: Sequence[Callable[[Transaction], T]]) -> lis
         gate.wait(30)
         try:
             with store.transaction() as tx:
-                return work(tx)
+                done = work(tx)
+                time.sleep(0.002)  # so that the others come in before the commit
+                return done
         except (Conflict, NotFound) as error:
             return error
 

@@ -54,6 +54,7 @@ NAMES = [
     Name("c1", "a\x85b".encode(), "control", "a\\x85b"),
     Name("line-separator", "a\u2028b".encode(), "control", "a\\x2028b"),
     Name("nul", b"a\0b", "control", "a\\x00b"),
+    Name("not-printable", "../\u202egpj\u0378".encode(), r'"\.\."', "../\\x202egpj\\x378"),
     Name("latin-1", b"mod\xe8le", "UTF-8", "mod\\xe8le"),
     Name("overlong-slash", b"a\xc0\xafb", "UTF-8", "a\\xc0\\xafb"),
     Name("overlong-dots", b"\xc0\xae\xc0\xae/x", "UTF-8", "\\xc0\\xae\\xc0\\xae/x"),
