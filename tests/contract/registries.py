@@ -104,6 +104,7 @@ class SeededPostgres(PostgresRegistry):
                         workspace=workspace,
                         original_id="1",
                         original_name=name,
+                        named=True,
                         experiment_id=experiment_id,
                         import_id=_import(connection, workspace),
                     )
