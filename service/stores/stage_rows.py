@@ -12,8 +12,8 @@ from service.domain.environment import Assignment
 from service.domain.errors import NotFound
 from service.domain.model import ModelVersion
 from service.stores import tables as t
-from service.stores.model_rows import version_of
 from service.stores.place_rows import PostgresEnvironments
+from service.stores.version_rows import version_of
 
 _ASSIGNED = sa.select(t.assignments, t.versions.c.digest).join_from(
     t.assignments,

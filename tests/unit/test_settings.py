@@ -41,7 +41,7 @@ def test_what_is_needed_and_the_defaults() -> None:
         public_url="https://registry.example",
         import_max_bytes=20 * GIB,
         presign_seconds=900,
-        database_pool=16,
+        database_pool=5,
     )
 
 
