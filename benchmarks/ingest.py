@@ -79,9 +79,11 @@ def registry(data: Path) -> Iterator[dict[str, str]]:
         for line in process.stdout:
             if "Ctrl-C" in line:
                 break
-        yield {**os.environ, **load_environ(data)}
-        process.terminate()
-        process.stdout.read()
+        try:
+            yield {**os.environ, **load_environ(data)}
+        finally:
+            process.terminate()
+            process.stdout.read()
 
 
 def bring(archive: Path, headers: dict[str, str]) -> float:
@@ -108,7 +110,8 @@ def bare_copy(engine: sa.Engine, seed: int, runs: int, metrics: int, steps: int)
         for step in range(steps)
     )
     with engine.connect() as connection:
-        values = ", ".join(f"('{run_id}', 'FINISHED', 'active', 'LOCAL', 0)" for run_id in ids)
+        experiment = connection.scalar(sa.text("SELECT max(experiment_id) FROM experiments"))
+        values = ", ".join(f"('{run_id}', 'FINISHED', 'active', 'LOCAL', {experiment})" for run_id in ids)
         insert = f"INSERT INTO runs (run_uuid, status, lifecycle_stage, source_type, experiment_id) VALUES {values}"
         connection.execute(sa.text(insert))
         cursor = connection.connection.cursor()

@@ -51,7 +51,7 @@ def cli(environ: dict[str, str], *arguments: str) -> str:
     return subprocess.run(command, env=environ, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def service(
     postgres: EmbeddedPostgres,
     object_server: EmbeddedObjects,
@@ -59,16 +59,18 @@ def service(
     template: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Service]:
-    with admin_engine.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE e2e TEMPLATE {template}"))
+    """One for each module: what another one imported must not take its ids and names."""
     port = free_port()
+    database = f"e2e_{port}"
+    with admin_engine.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {database} TEMPLATE {template}"))
     environ = {
         **{key: value for key, value in os.environ.items() if not key.startswith("MLFLOW_")},
-        "MODEL_REGISTRY_DATABASE_URL": database_url(postgres, "e2e"),
+        "MODEL_REGISTRY_DATABASE_URL": database_url(postgres, database),
         "MODEL_REGISTRY_S3_ENDPOINT": object_server.endpoint,
         "MODEL_REGISTRY_S3_ACCESS_KEY": object_server.access_key,
         "MODEL_REGISTRY_S3_SECRET_KEY": object_server.secret_key,
-        "MODEL_REGISTRY_S3_BUCKET": "e2e-bucket",
+        "MODEL_REGISTRY_S3_BUCKET": f"e2e-{port}",
         "MODEL_REGISTRY_PUBLIC_URL": f"http://127.0.0.1:{port}",
     }
     cli(environ, "migrate", "--if-needed")
