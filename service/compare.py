@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import requests
 from mlflow import MlflowClient
 
@@ -81,8 +80,7 @@ def compare(
     runs: dict[str, RunRecord] = {}
     with archive.open("rb") as file:
         found = survey(read_members(file, archive.stat().st_size), lambda run: runs.__setitem__(run.run_id, run))
-    mlflow.set_tracking_uri(url)
-    comparison = _Comparison(MlflowClient(url), ProxiedFiles(url, token), found, runs, report, run_id_of)
+    comparison = _Comparison(MlflowClient(tracking_uri=url, registry_uri=url), ProxiedFiles(url, token), found, runs, report, run_id_of)
     return list(comparison.all())
 
 
