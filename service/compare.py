@@ -80,7 +80,8 @@ def compare(
     runs: dict[str, RunRecord] = {}
     with archive.open("rb") as file:
         found = survey(read_members(file, archive.stat().st_size), lambda run: runs.__setitem__(run.run_id, run))
-    comparison = _Comparison(MlflowClient(tracking_uri=url, registry_uri=url), ProxiedFiles(url, token), found, runs, report, run_id_of)
+    client = MlflowClient(tracking_uri=url, registry_uri=url)
+    comparison = _Comparison(client, ProxiedFiles(url, token), found, runs, report, run_id_of)
     return list(comparison.all())
 
 
