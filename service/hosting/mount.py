@@ -15,7 +15,7 @@ from service.hosting import mlflow_errors
 from service.hosting.artifact_store import SCHEME, ArtifactPath
 from service.hosting.artifacts import artifact_routes
 from service.hosting.environment_view import make_environment_view
-from service.hosting.lean_import import without_data_libraries
+from service.hosting.lean_import import without_unused_libraries
 from service.hosting.table import hosted
 from service.settings import Settings
 from service.usecases.manage_tokens import authenticate
@@ -59,7 +59,7 @@ def load_mlflow(settings: Settings) -> Wsgi:
             "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": str(settings.database_pool),
         }
     )
-    with without_data_libraries():
+    with without_unused_libraries():
         from mlflow.server import app  # only now: it reads its environment while it is imported
 
     return cast(Wsgi, app.wsgi_app)
