@@ -145,14 +145,14 @@ class _Comparison:
 
     def _metrics(self, record: RunRecord, run_id: str, got: Any) -> Iterator[Difference]:
         where = f"run {record.run_id}: metrics"
-        keys = {point.key for point in record.metrics}
-        yield from _fields(where, {"keys": (sorted(keys), sorted(got.data.metrics))})
-        by_key: dict[str, set[tuple[object, ...]]] = {key: set() for key in keys}
-        for point in record.metrics:
-            by_key[point.key].add(_comparable(point))
-        for key, expected in by_key.items():
-            history = self.client.get_metric_history(run_id, key)
-            read = {_comparable(MetricPoint(key, p.value, p.timestamp, p.step)) for p in history}
+        histories = [history for history in record.metrics if history.values]
+        keys = sorted(history.key for history in histories)
+        yield from _fields(where, {"keys": (keys, sorted(got.data.metrics))})
+        for history in histories:
+            key = history.key
+            expected = set(map(_comparable, history.points()))
+            found = self.client.get_metric_history(run_id, key)
+            read = {_comparable(MetricPoint(key, p.value, p.timestamp, p.step)) for p in found}
             if expected != read:
                 yield Difference(f"{where}.{key}", sorted(map(str, expected - read)), sorted(map(str, read - expected)))
 

@@ -25,10 +25,10 @@ RECORD = "socket-directory"
 # Small, but durable: fsync and autovacuum stay on, as is the default.
 SETTINGS = (
     "listen_addresses=",
-    "shared_buffers=48MB",
+    "shared_buffers=192MB",
     "max_connections=100",
     "maintenance_work_mem=32MB",
-    "max_wal_size=256MB",
+    "max_wal_size=768MB",
     "wal_level=minimal",
     "max_wal_senders=0",
     "max_logical_replication_workers=0",

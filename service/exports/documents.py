@@ -10,12 +10,13 @@ import re
 from typing import Any
 
 from service.exports.fields import Fields
+from service.exports.metrics import read_history
 from service.exports.records import (
     DatasetRecord,
     ExperimentRecord,
     LoggedModelMetric,
     LoggedModelRecord,
-    MetricPoint,
+    MetricHistory,
     RegisteredModelRecord,
     RunRecord,
     ToolRecord,
@@ -95,33 +96,12 @@ def read_run(document: dict[str, Any], file: str, folder: str) -> RunRecord:
     )
 
 
-def _metrics(metrics: Fields) -> list[MetricPoint]:
-    points: list[MetricPoint] = []
-    for key, history in metrics.data.items():
-        metrics.storable(key, key[:80], 250)
-        if not isinstance(history, list):
-            raise metrics.refuse(key, "a list of points")
-        for point in history:
-            # The usual point needs no checks; whatever is not one goes through the readers that name the field.
-            if (
-                type(point) is dict
-                and type(point.get("value")) is float
-                and type(point.get("timestamp")) is int
-                and type(point.get("step")) is int
-                and abs(point["timestamp"]) <= 2**63 - 1
-                and abs(point["step"]) <= 2**63 - 1
-            ):
-                points.append(MetricPoint(key, point["value"], point["timestamp"], point["step"]))
-            else:
-                points.append(_odd_point(metrics, key, point))
-    return points
-
-
-def _odd_point(metrics: Fields, key: str, point: Any) -> MetricPoint:
-    if not isinstance(point, dict):
-        raise metrics.refuse(key, "a list of points")
-    fields = Fields(point, metrics.file, f"{metrics.path}.{key}")
-    return MetricPoint(key, fields.number("value"), fields.integer("timestamp") or 0, fields.integer("step") or 0)
+def _metrics(metrics: Fields) -> tuple[MetricHistory, ...]:
+    return tuple(
+        # What is too long to be held as JSON was read into columns already.
+        points if isinstance(points, MetricHistory) else read_history(metrics, key, points)
+        for key, points in metrics.data.items()
+    )
 
 
 def _inputs(run: Fields, kind: str) -> list[Fields]:

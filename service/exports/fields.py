@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from service.domain.errors import ExportRefused
 from service.exports.plain import UNSTORABLE, plain
 
-MAX_JSON = 512 * 1024 * 1024
+MAX_JSON = 64 * 1024 * 1024
 MAX_INT = 2**63 - 1
 ANY_LENGTH = 2**31
 MAX_REST = 1024 * 1024

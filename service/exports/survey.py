@@ -11,11 +11,15 @@ from service.domain.errors import ExportRefused
 from service.exports import documents
 from service.exports.archive_limits import Member
 from service.exports.fields import read_json
+from service.exports.large_json import read_large_run
 from service.exports.mlmodel import MAX_SIZE, MLmodel, read_mlmodel
 from service.exports.records import ExperimentRecord, LoggedModelRecord, RegisteredModelRecord, RunRecord
 
 ARTIFACTS = "artifacts"
 BLOCK = 1024 * 1024
+LARGE = 16 * 1024 * 1024
+"""Bytes of a run's JSON from which its metrics are read point by point."""
+MAX_RUN = 512 * 1024 * 1024
 INDEXES = ("experiments.json", "manifest.json", "models.json", "logged_models.json", "traces.json")
 """Files that only list what other files hold."""
 
@@ -113,9 +117,16 @@ def _document(
             found.unread.append(member.path)
         return
     try:
-        reader(found, read_json(stream, member.size, member.path), member.path, folder, on_run)
+        reader(found, _read(member, stream, name), member.path, folder, on_run)
     except RecursionError:  # it could just be read, and cannot be written again
         raise ExportRefused("The JSON is nested too deep.", file=member.path) from None
+
+
+def _read(member: Member, stream: BinaryIO, name: str) -> dict[str, Any]:
+    """Only a run's file may be long, by the points of its metrics."""
+    if name == "run.json" and LARGE < member.size <= MAX_RUN:
+        return read_large_run(stream, member.path)
+    return read_json(stream, member.size, member.path)
 
 
 def _experiment(found: Survey, document: dict[str, Any], file: str, folder: str, _: object) -> None:

@@ -9,8 +9,23 @@ import sqlalchemy as sa
 
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
+from service.stores.postgres import translated
 
 _NAMESPACE = uuid.UUID("6f3f2f0e-7a0c-5e5b-9a55-2a4b2f0d9c11")
+
+
+def _query(central: sa.Column[str], original: sa.Column[str], taken: sa.ColumnClause[str]) -> sa.Select[Any]:
+    """What the id is mapped to, and whether MLflow has it, in one round trip."""
+    mine = original.table.c.workspace == sa.bindparam("workspace")
+    wanted = sa.bindparam("original", type_=sa.Text)
+    return sa.select(
+        sa.select(central).where(mine, original == wanted).scalar_subquery().label("mapped"),
+        sa.exists().where(taken == wanted).label("taken"),
+    )
+
+
+_RUN = _query(t.runs.c.run_id, t.runs.c.original_run_id, m.runs.c.run_uuid)
+_LOGGED_MODEL = _query(t.logged_models.c.model_id, t.logged_models.c.original_model_id, m.logged_models.c.model_id)
 
 
 class PostgresCentralIds:
@@ -18,38 +33,33 @@ class PostgresCentralIds:
 
     An id that is taken by another workspace, or by a run logged here, becomes one derived from the workspace
     and the original, so that every attempt at the same import derives the same.
+
+    Args:
+        connection: in autocommit, so that no transaction stays open between two look-ups.
     """
 
-    def __init__(self, engine: sa.Engine, workspace: str) -> None:
-        self._engine = engine
+    def __init__(self, connection: sa.Connection, workspace: str) -> None:
+        self._connection = connection
         self._workspace = workspace
         self._runs: dict[str, str] = {}
         self._models: dict[str, str] = {}
 
     def run(self, original: str) -> str:
         if original not in self._runs:
-            mapped = sa.select(t.runs.c.run_id).where(
-                t.runs.c.workspace == self._workspace, t.runs.c.original_run_id == original
-            )
-            taken = sa.select(m.runs.c.run_uuid).where(m.runs.c.run_uuid == original)
-            self._runs[original] = self._central(original, mapped, taken) or self._derived(original)
+            self._runs[original] = self._central(_RUN, original) or self._derived(original)
         return self._runs[original]
 
     def logged_model(self, original: str) -> str:
         if original not in self._models:
-            mapped = sa.select(t.logged_models.c.model_id).where(
-                t.logged_models.c.workspace == self._workspace, t.logged_models.c.original_model_id == original
-            )
-            taken = sa.select(m.logged_models.c.model_id).where(m.logged_models.c.model_id == original)
-            self._models[original] = self._central(original, mapped, taken) or "m-" + self._derived(original)
+            self._models[original] = self._central(_LOGGED_MODEL, original) or "m-" + self._derived(original)
         return self._models[original]
 
-    def _central(self, original: str, mapped: sa.Select[Any], taken: sa.Select[Any]) -> str | None:
-        with self._engine.connect() as connection:
-            central: str | None = connection.scalar(mapped)
-            if central is not None:
-                return central
-            return original if connection.scalar(taken) is None else None
+    def _central(self, query: sa.Select[Any], original: str) -> str | None:
+        with translated():
+            row = self._connection.execute(query, {"workspace": self._workspace, "original": original}).one()
+        if row.mapped is not None:
+            return str(row.mapped)
+        return None if row.taken else original
 
     def _derived(self, original: str) -> str:
         return uuid.uuid5(_NAMESPACE, f"{self._workspace}\n{original}").hex

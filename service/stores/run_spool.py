@@ -10,11 +10,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from service.exports.records import MetricPoint, RunRecord
+from service.exports.records import MetricHistory, RunRecord
 from service.usecases.ports import CentralIds
 
 LARGEST = 1.7976931348623157e308
 """What MLflow stores for an infinity."""
+
+BLOCK = 50_000
+"""Points that are lines in memory at once: some MiB."""
 
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
 _RUN_TAGS = ("mlflow.parentRunId", "mlflow.rootRunId")
@@ -86,20 +89,13 @@ class FileRunSpool:
         return json.dumps(history) if changed else value
 
     def _add_metrics(self, run: RunRecord, run_id: str) -> None:
-        keys: dict[str, str] = {}
-        latest: dict[str, tuple[tuple[int, int, float], MetricPoint]] = {}
-        lines: dict[str, None] = {}  # a set that keeps order: MLflow's key is the whole point
-        for point in run.metrics:
-            key = keys.get(point.key)
-            if key is None:
-                key = keys[point.key] = point.key.translate(_ESCAPES)
-            lines[_point(key, point, run_id)] = None
-            rank = (point.step, point.timestamp, stored(point.value))
-            best = latest.get(point.key)
-            if best is None or rank > best[0]:
-                latest[point.key] = (rank, point)
-        self.metrics.write(list(lines))
-        self.latest_metrics.write([_point(keys[key], point, run_id) for key, (_, point) in latest.items()])
+        for history in run.metrics:
+            key = history.key.translate(_ESCAPES)
+            for start in range(0, len(history.values), BLOCK):
+                block = slice(start, start + BLOCK)
+                self.metrics.write(_points(key, history, block, run_id))
+            if history.values:
+                self.latest_metrics.write(_points(key, history, _latest(history), run_id))
 
 
 @contextmanager
@@ -115,11 +111,27 @@ def stored(value: float) -> float:
     return value if math.isfinite(value) else math.copysign(LARGEST, value)
 
 
-def _point(key: str, point: MetricPoint, run_id: str) -> str:
-    value = point.value
-    if value - value == 0:  # finite: the usual case, without a call
-        return f"{key}\t{value!r}\t{point.timestamp}\t{point.step}\tf\t{run_id}\n"
-    return f"{key}\t{stored(value)!r}\t{point.timestamp}\t{point.step}\t{'t' if math.isnan(value) else 'f'}\t{run_id}\n"
+def _points(key: str, history: MetricHistory, block: slice, run_id: str) -> list[str]:
+    """A line a point, each once: MLflow's key is the whole point."""
+    values, timestamps, steps = history.values[block], history.timestamps[block], history.steps[block]
+    if all(map(math.isfinite, values)):
+        lines = [
+            f"{key}\t{value!r}\t{timestamp}\t{step}\tf\t{run_id}\n"
+            for value, timestamp, step in zip(values, timestamps, steps, strict=True)
+        ]
+    else:
+        lines = [
+            f"{key}\t{stored(value)!r}\t{timestamp}\t{step}\t{'t' if math.isnan(value) else 'f'}\t{run_id}\n"
+            for value, timestamp, step in zip(values, timestamps, steps, strict=True)
+        ]
+    return list(dict.fromkeys(lines))
+
+
+def _latest(history: MetricHistory) -> slice:
+    """Where the point is that MLflow takes for the latest: by step, then time, then value."""
+    ranks = zip(history.steps, history.timestamps, map(stored, history.values), range(len(history.steps)), strict=True)
+    at = max(ranks)[-1]
+    return slice(at, at + 1)
 
 
 def _pair(key: str, value: str, run_id: str) -> str:

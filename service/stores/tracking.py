@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -29,8 +29,12 @@ class PostgresTracking:
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine
 
-    def ids(self, workspace: str) -> CentralIds:
-        return PostgresCentralIds(self._engine, workspace)
+    @contextmanager
+    def ids(self, workspace: str) -> Iterator[CentralIds]:
+        with translated():
+            connection = self._engine.connect()
+        with connection:
+            yield PostgresCentralIds(connection.execution_options(isolation_level="AUTOCOMMIT"), workspace)
 
     def spool(self, ids: CentralIds) -> AbstractContextManager[RunSpool]:
         return file_run_spool(ids)

@@ -97,8 +97,7 @@ class Importer:
         raise Unavailable("Other imports keep taking the same ids.", part="postgres")
 
     def _take_in(self, import_: Import) -> None:
-        ids = self.tracking.ids(import_.workspace)
-        with self.tracking.spool(ids) as spool:
+        with self.tracking.ids(import_.workspace) as ids, self.tracking.spool(ids) as spool:
             found = self._survey(import_, spool)
             with self.store.transaction() as tx:
                 plan = make_plan(tx, import_, found, ids)

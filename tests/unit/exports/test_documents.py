@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+from array import array
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -15,7 +16,7 @@ from service.domain.errors import ExportRefused
 from service.exports import documents, fields
 from service.exports.documents import read_experiment, read_logged_model, read_registered_model, read_run, read_tool
 from service.exports.fields import read_json
-from service.exports.records import DatasetRecord, LoggedModelMetric, MetricPoint, ToolRecord
+from service.exports.records import DatasetRecord, LoggedModelMetric, MetricHistory, MetricPoint, ToolRecord
 from tests.small_exports import LOGGED, RUN, changed, experiment, logged_model, registered_model, run, version
 
 Reader = Callable[[dict[str, Any], str, str], Any]
@@ -71,7 +72,7 @@ def test_run_field_by_field() -> None:
         artifact_uri=f"mlflow-artifacts:/7/{RUN}/artifacts",
         params={"depth": "3"},
         tags={"a": "1"},
-        metrics=[MetricPoint("loss", 0.5, 1700000000500, 1)],
+        metrics=(MetricHistory("loss", array("d", [0.5]), array("q", [1700000000500]), array("q", [1])),),
         folder="folder",
         tool=ToolRecord("1.2.0", "2.22.5", "http://tracking.example", "jane", 1700000000000),
     )
@@ -123,13 +124,22 @@ POINTS = [
 
 @pytest.mark.parametrize(("point", "expected"), POINTS)
 def test_metric_points(point: dict[str, Any], expected: MetricPoint) -> None:
-    assert read_run(run(metrics={"m": [point]}), "", "").metrics == [expected]
+    (history,) = read_run(run(metrics={"m": [point]}), "", "").metrics
+    assert list(history.points()) == [expected]
+
+
+def test_an_odd_point_among_usual_ones() -> None:
+    usual = {"value": 0.5, "timestamp": 2, "step": 3}
+    (history,) = read_run(run(metrics={"m": [usual, {"value": 1}, usual]}), "", "").metrics
+    expected = [MetricPoint("m", 0.5, 2, 3), MetricPoint("m", 1.0, 0, 0), MetricPoint("m", 0.5, 2, 3)]
+    assert list(history.points()) == expected
 
 
 def test_nan_as_the_tool_writes_it() -> None:
     points = b'[{"value": NaN}, {"value": -Infinity}, {"value": 1e999}]'
     text = b'{"mlflow": {"info": {"run_id": "a"}, "metrics": {"m": ' + points + b"}}}"
-    nan, low, high = read_run(read_json(io.BytesIO(text), len(text), "run.json"), "run.json", "").metrics
+    (history,) = read_run(read_json(io.BytesIO(text), len(text), "run.json"), "run.json", "").metrics
+    nan, low, high = history.points()
     assert math.isnan(nan.value)
     assert (low.value, high.value) == (-math.inf, math.inf)
 
@@ -430,7 +440,7 @@ def test_encodings_of_json(encoding: str) -> None:
 
 
 def test_a_file_over_the_limit_is_not_read() -> None:
-    with pytest.raises(ExportRefused, match="more than the 536870912 that are read"):
+    with pytest.raises(ExportRefused, match="more than the 67108864 that are read"):
         read_json(io.BytesIO(b"{}"), fields.MAX_JSON + 1, "run.json")
 
 
