@@ -1,184 +1,169 @@
-"""Imports of generated exports, from the request's first byte to `done`, against what the parts themselves take.
+"""Imports of generated exports, from the request's first byte to `done`, against peers on the same Postgres and S3.
 
-(a) 100 runs x 10 params x 10 metrics x 100 steps, (b) 10 runs x 5 metrics x 10,000 steps, (c) 1,000 artifacts of
-20 kB and one of 200 MB; (d) four times (a). The peers, on the same Postgres and the same S3 in the same run: a bare
-COPY of the same metric rows into the same table with its indexes, and the minio SDK putting the same files one by one.
+(a) 100 runs x 10 params x 10 metrics x 100 steps; (b) 10 runs x 5 metrics x 10,000 steps; (c) 1,000 artifacts of
+20 kB and one of 200 MB; (d) 1, 4 and 16 times (a); (e) an archive of 2 GB and a run of a million points, for the
+worker's memory. The peers: the real tool into `mlflow server`; a bare COPY of the same metric rows into the same
+table with its indexes; the minio SDK putting the same files one by one.
 """
 
 from __future__ import annotations
 
-import io
-import json
-import os
-import random
-import re
-import subprocess
 import sys
-import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import requests
 import sqlalchemy as sa
+from minio import Minio
 
-from service.embedded.connection import load_environ
-from service.settings import Settings
-from service.stores.objects import S3Objects
+from benchmarks.exports import Export, Shape, write_export
+from benchmarks.real_tool import RealTool, real_tool
+from benchmarks.running import Registry, running_registry
+from service.exports.archive import read_members
+from service.exports.records import RunRecord
+from service.exports.survey import survey
 from service.stores.postgres import make_engine
+from service.stores.run_spool import file_run_spool
 
 PORT = 5398
-URL = f"http://127.0.0.1:{PORT}"
-START = 1_690_000_000_000
+A = Shape(runs=100, params=10, metrics=10, steps=100)
+B = Shape(runs=10, params=10, metrics=5, steps=10_000)
+C = Shape(runs=1, params=1, metrics=1, steps=1, files=(20_000,) * 1000 + (200_000_000,))
+LARGE = Shape(runs=1, params=1, metrics=1, steps=1, files=(1_000_000_000, 1_000_000_000))
+LONG = Shape(runs=1, params=1, metrics=10, steps=100_000)
 
 
-def run_document(rng: random.Random, params: int, metrics: int, steps: int) -> tuple[str, dict[str, object]]:
-    run_id = f"{rng.getrandbits(128):032x}"
-    points = {
-        f"metric_{key}": [
-            {"value": rng.random(), "timestamp": START + step, "step": step, "model_id": None, "run_id": None}
-            for step in range(steps)
-        ]
-        for key in range(metrics)
-    }
-    info = {"run_id": run_id, "experiment_id": "1", "user_id": "bench", "status": "FINISHED"}
-    info |= {"start_time": START, "end_time": START + 1000, "lifecycle_stage": "active", "run_name": "run"}  # type: ignore[dict-item]
-    values = {f"param_{key}": str(rng.random()) for key in range(params)}
-    return run_id, {"mlflow": {"info": info, "params": values, "metrics": points, "tags": {"mlflow.user": "bench"}}}
-
-
-def make_export(path: Path, runs: int, params: int, metrics: int, steps: int, files: list[int], seed: int) -> Path:
-    """A tar.gz of an export-experiment folder; `files` are the sizes of the first run's artifacts, in bytes."""
-    rng = random.Random(seed)
-    ids = []
-    with tarfile.open(path, "w:gz", compresslevel=1) as tar:
-
-        def add(name: str, data: bytes) -> None:
-            member = tarfile.TarInfo(f"export/{name}")
-            member.size = len(data)
-            tar.addfile(member, io.BytesIO(data))
-
-        for _ in range(runs):
-            run_id, document = run_document(rng, params, metrics, steps)
-            ids.append(run_id)
-            add(f"runs/{run_id}/run.json", json.dumps(document, indent=2).encode())
-        for index, size in enumerate(files):
-            add(f"runs/{ids[0]}/artifacts/files/{index:05d}.bin", rng.randbytes(size))
-        experiment = {"experiment_id": "1", "name": f"bench-{seed}", "lifecycle_stage": "active", "tags": {}}
-        add("experiment.json", json.dumps({"mlflow": {"experiment": experiment, "runs": ids}}).encode())
-    return path
-
-
-@contextmanager
-def registry(data: Path) -> Iterator[dict[str, str]]:
-    command = [sys.executable, "-m", "service.cli", "up", "--data", str(data), "--port", str(PORT)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "Ctrl-C" in line:
-                break
-        try:
-            yield {**os.environ, **load_environ(data)}
-        finally:
-            process.terminate()
-            process.stdout.read()
-
-
-def bring(archive: Path, headers: dict[str, str]) -> float:
+def bring(registry: Registry, export: Export) -> float:
     """Seconds from the first byte of the request to the answer of the finished import."""
+    url = f"{registry.url}/v1/workspaces/bench/imports"
+    headers = {**registry.headers, "Prefer": "wait=300"}
     began = time.monotonic()
-    with archive.open("rb") as body:
-        answer = requests.post(
-            f"{URL}/v1/workspaces/bench/imports", data=body, headers={**headers, "Prefer": "wait=300"}, timeout=600
-        )
+    with export.archive.open("rb") as body:
+        answer = requests.post(url, data=body, headers=headers, timeout=900)
     took = time.monotonic() - began
     if answer.status_code != 201:
         sys.exit(answer.text)
+    counts = answer.json()["report"]["counts"]
+    assert counts["metrics"]["created"] == export.shape.points
     return took
 
 
-def bare_copy(engine: sa.Engine, seed: int, runs: int, metrics: int, steps: int) -> float:
-    """Seconds that COPY takes for as many rows of the same shape into the same table with all its indexes."""
-    rng = random.Random(seed)
-    ids = [f"{rng.getrandbits(128):032x}" for _ in range(runs)]
-    text = "".join(
-        f"metric_{key}\t{rng.random()!r}\t{START + step}\t{step}\tf\t{run_id}\n"
-        for run_id in ids
-        for key in range(metrics)
-        for step in range(steps)
-    )
-    with engine.connect() as connection:
-        experiment = connection.scalar(sa.text("SELECT max(experiment_id) FROM experiments"))
-        values = ", ".join(f"('{run_id}', 'FINISHED', 'active', 'LOCAL', {experiment})" for run_id in ids)
-        insert = f"INSERT INTO runs (run_uuid, status, lifecycle_stage, source_type, experiment_id) VALUES {values}"
-        connection.execute(sa.text(insert))
+class _Same:
+    """Ids as they are in the export."""
+
+    def run(self, original: str) -> str:
+        return original
+
+    def __getattr__(self, name: str) -> object:
+        return self.run
+
+
+def bare_copy(engine: sa.Engine, twin: Export) -> float:
+    """Seconds that COPY and commit take for the metric rows of an export like the one imported, with ids of its own."""
+    runs: list[RunRecord] = []
+    with file_run_spool(_Same()) as spool, engine.connect() as connection:  # type: ignore[arg-type]
+        with twin.archive.open("rb") as file:
+
+            def keep(run: RunRecord) -> None:
+                spool.add(run)
+                runs.append(run)
+
+            survey(read_members(file, twin.archive.stat().st_size), keep)
+        experiment = connection.scalar(sa.text("SELECT max(experiment_id) FROM public.experiments"))
+        insert = sa.text(
+            "INSERT INTO public.runs (run_uuid, status, lifecycle_stage, source_type, experiment_id) "
+            "VALUES (:run, 'FINISHED', 'active', 'LOCAL', :experiment)"
+        )
+        connection.execute(insert, [{"run": run.run_id, "experiment": experiment} for run in runs])
+        spool.metrics.file.seek(0)
+        statement = f"COPY public.metrics ({', '.join(spool.metrics.columns)}) FROM STDIN"
         cursor = connection.connection.cursor()
         began = time.monotonic()
-        columns = "(key, value, timestamp, step, is_nan, run_uuid)"
-        cursor.copy_expert(f"COPY metrics {columns} FROM STDIN", io.StringIO(text))  # type: ignore[attr-defined]
+        cursor.copy_expert(statement, spool.metrics.file, 1024 * 1024)  # type: ignore[attr-defined]
         connection.commit()
         return time.monotonic() - began
 
 
-def bare_puts(objects: S3Objects, files: list[int]) -> float:
-    blocks = [random.Random(1).randbytes(size) for size in files]
+def bare_puts(registry: Registry, files: list[Path]) -> float:
+    s3 = registry.settings.s3
+    client = Minio(s3.endpoint.split("//")[1], s3.access_key, s3.secret_key, secure=False, region=s3.region)
     began = time.monotonic()
-    for index, block in enumerate(blocks):
-        objects.put(f"bench/{index}", io.BytesIO(block), len(block))
+    for number, path in enumerate(files):
+        with path.open("rb") as file:
+            client.put_object(s3.bucket, f"bench/{number}", file, path.stat().st_size)
     return time.monotonic() - began
 
 
-def worker_peak(data: Path) -> int:
-    """The most memory the worker ever held, in MB."""
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes().split(b"\0")
-            if b"worker" in command and str(data).encode() in (process / "environ").read_bytes():
-                return int(re.search(r"VmHWM:\s+(\d+)", (process / "status").read_text())[1]) // 1024  # type: ignore[index]
-        except OSError:
-            continue
-    return 0
+def points(registry: Registry, engine: sa.Engine, tool: RealTool, place: Path, name: str, shape: Shape) -> None:
+    export = write_export(place, name, shape, ord(name[0]))
+    ours = bring(registry, export)
+    copied = bare_copy(engine, write_export(place, f"{name}-twin", shape, ord(name[0]) + 1000))
+    theirs = tool.bring(export.folder)
+    assert tool.metrics(name) == shape.runs * shape.metrics
+    rate = shape.points / ours
+    print(f"({name}) {shape.points} points: {ours:.2f} s, {rate:,.0f} points/s")
+    print(
+        f"    the real tool {theirs:.1f} s: {theirs / ours:.1f} times faster than it (goal {20 if name == 'a' else 15})"
+    )
+    print(
+        f"    bare COPY {copied:.2f} s, {shape.points / copied:,.0f} points/s: at {copied / ours:.0%} of it (goal 70%)"
+    )
+
+
+def artifacts(registry: Registry, place: Path) -> None:
+    export = write_export(place, "c", C, 3)
+    size = sum(C.files) / 1e6
+    ours = bring(registry, export)
+    put = bare_puts(registry, export.files)
+    print(f"(c) {size:.0f} MB in {len(C.files)} files: {ours:.2f} s, {size / ours:.0f} MB/s")
+    print(f"    bare SDK {put:.2f} s, {size / put:.0f} MB/s: at {put / ours:.0%} of it (goal 80%)")
+
+
+def growth(registry: Registry, engine: sa.Engine, place: Path) -> None:
+    worker = registry.worker()
+    for times in (1, 4, 16):
+        shape = Shape(A.runs * times, A.params, A.metrics, A.steps)
+        export = write_export(place, f"d{times}", shape, 2000 + times)
+        worker.forget_peak()
+        ours = bring(registry, export)
+        copied = bare_copy(engine, write_export(place, f"d{times}-twin", shape, 3000 + times))
+        rate = shape.points / ours
+        print(
+            f"(d) {times:>2} times (a): {ours:6.2f} s, {rate:,.0f} points/s, at {copied / ours:.0%} of bare COPY; "
+            f"the worker's peak {worker.peak()} MB"
+        )
+
+
+def memory(registry: Registry, place: Path, idle: int) -> None:
+    worker = registry.worker()
+    for name, shape in (("archive of 2 GB", LARGE), ("run of a million points", LONG)):
+        export = write_export(place, name.replace(" ", "-"), shape, len(name), compressed=shape is LONG)
+        worker.forget_peak()
+        ours = bring(registry, export)
+        peak = worker.peak()
+        print(f"(e) {name}: {ours:.1f} s, the worker's peak {peak} MB, {peak - idle} over idle (goal 256)")
 
 
 def main() -> None:
-    files = [20_000] * 1000 + [200_000_000]
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     with tempfile.TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        data = Path(folder) / "data"
-        with registry(data) as environ:
-            token = subprocess.run(
-                [sys.executable, "-m", "service.cli", "token", "create", "--name", "b", "--scope", "admin", "--plain"],
-                env=environ,
-                check=True,
-                capture_output=True,
-                text=True,
-            ).stdout.strip()
-            headers = {"Authorization": f"Bearer {token}"}
-            made = {"kind": "mlflow"}
-            requests.put(f"{URL}/v1/workspaces/bench", json=made, headers=headers, timeout=30).raise_for_status()
-            settings = Settings.from_env(environ)
-            engine = make_engine(settings.database_url)
-            idle = worker_peak(data)
-            for name, runs, metrics, steps in (("a", 100, 10, 100), ("b", 10, 5, 10_000), ("d", 400, 10, 100)):
-                points = runs * metrics * steps
-                archive = make_export(Path(folder) / f"{name}.tar.gz", runs, 10, metrics, steps, [], ord(name))
-                took = bring(archive, headers)
-                copied = bare_copy(engine, ord(name) + 1000, runs, metrics, steps)
-                print(
-                    f"({name}) {points:>7} points: {took:6.2f} s, {points / took:>8.0f} points/s; "
-                    f"bare COPY {copied:6.2f} s, {points / copied:>8.0f} points/s; ratio {copied / took:.2f}"
-                )
-            archive = make_export(Path(folder) / "c.tar.gz", 1, 1, 1, 1, files, 3)
-            took = bring(archive, headers)
-            put = bare_puts(S3Objects(settings.s3), files)
-            size = sum(files) / 1e6
-            print(
-                f"(c) {size:.0f} MB in {len(files)} files: {took:.2f} s, {size / took:.0f} MB/s; "
-                f"bare SDK {put:.2f} s, {size / put:.0f} MB/s; ratio {put / took:.2f}"
+        place = Path(folder)
+        place.chmod(0o755)
+        with running_registry(place / "data", PORT) as registry, real_tool(registry) as tool:
+            made = requests.put(
+                f"{registry.url}/v1/workspaces/bench", json={"kind": "mlflow"}, headers=registry.headers, timeout=30
             )
-            print(f"worker: {idle} MB idle, {worker_peak(data)} MB at its peak")
+            made.raise_for_status()
+            engine = make_engine(registry.settings.database_url)
+            bring(registry, write_export(place, "warm", Shape(1, 1, 1, 1), 1))
+            idle = registry.worker().now()
+            print(f"the worker idle: {idle} MB")
+            points(registry, engine, tool, place, "a", A)
+            points(registry, engine, tool, place, "b", B)
+            artifacts(registry, place)
+            growth(registry, engine, place)
+            memory(registry, place, idle)
             engine.dispose()
 
 
