@@ -10,6 +10,7 @@ from service.api import auth, document, problems
 from service.api.bodies import ApiRequest
 from service.api.imports import add_imports
 from service.api.models import add_models
+from service.api.origins import add_origins
 from service.api.payloads import Problem
 from service.api.places import add_environments, add_workspaces
 from service.api.runs import add_runs
@@ -52,6 +53,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
     add_tokens(v1, parts)
     add_imports(v1, parts, settings.import_max_bytes)
     add_runs(v1, parts)
+    add_origins(v1, parts)
     add_models(v1, parts)
     add_stages(v1, parts, settings.presign_seconds)
     app.register_api(v1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from service.exports import known_fields as known
 from service.exports.fields import Fields
 from service.exports.metrics import read_history
 from service.exports.records import (
@@ -27,7 +28,7 @@ RUN_ID = re.compile(r"[0-9a-zA-Z_-]{1,32}")
 MODEL_ID = re.compile(r"m-[0-9a-zA-Z_-]{1,34}")
 EXPERIMENT_ID = 64
 STATUSES = ("RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED")
-_KNOWN_RUN_FIELDS = {"info", "params", "metrics", "tags", "inputs", "outputs", "traces"}
+STATUSES_OF_VERSIONS = ("READY", "PENDING_REGISTRATION", "FAILED_REGISTRATION")
 
 
 def read_tool(document: dict[str, Any], file: str) -> ToolRecord:
@@ -55,6 +56,8 @@ def read_experiment(document: dict[str, Any], file: str, folder: str) -> Experim
         tags=experiment.mapping("tags", 250),
         run_ids=tuple(mlflow.texts("runs")),
         failed_runs=tuple(whole.optional("info").names("failed_runs")),
+        total_runs=whole.optional("info").integer("num_total_runs"),
+        unknown={**experiment.rest(known.EXPERIMENT), **mlflow.rest(known.EXPERIMENT_FILE)},
         folder=folder,
         tool=read_tool(document, file),
     )
@@ -90,10 +93,14 @@ def read_run(document: dict[str, Any], file: str, folder: str) -> RunRecord:
             (_model_id(row), row.integer("step") or 0) for row in run.optional("outputs").objects("model_outputs")
         ),
         traces=tuple(run.texts("traces")),
-        unknown=run.rest(_KNOWN_RUN_FIELDS),
+        unknown={**run.rest(known.RUN), **_under("info", info.rest(known.RUN_INFO))},
         folder=folder,
         tool=read_tool(document, file),
     )
+
+
+def _under(name: str, fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: fields} if fields else {}
 
 
 def _metrics(metrics: Fields) -> tuple[MetricHistory, ...]:
@@ -156,6 +163,7 @@ def read_logged_model(document: dict[str, Any], file: str, folder: str) -> Logge
             )
             for row in model.objects("metrics")
         ),
+        unknown=model.rest(known.LOGGED_MODEL),
         folder=folder,
         tool=read_tool(document, file),
     )
@@ -183,6 +191,7 @@ def read_registered_model(document: dict[str, Any], file: str, folder: str) -> R
         last_updated_time=model.integer("last_updated_timestamp"),
         versions=tuple(versions),
         failed_versions=tuple(whole.optional("info").names("failed_versions")),
+        unknown={**model.rest(known.REGISTERED_MODEL), **whole.object("mlflow").rest(known.REGISTERED_MODEL_FILE)},
         folder=folder,
         tool=read_tool(document, file),
     )
@@ -204,6 +213,7 @@ def read_model_version(document: dict[str, Any], file: str, folder: str) -> Regi
         last_updated_time=None,
         versions=(version,),
         failed_versions=(),
+        unknown={},
         folder=folder,
         tool=read_tool(document, file),
     )
@@ -213,12 +223,16 @@ def _version(row: Fields) -> VersionRecord:
     number = row.integer("version")
     if number is None or not 0 < number < 2**31:
         raise row.refuse("version", "a version number")
+    status = row.text("status", "READY")
+    if status not in STATUSES_OF_VERSIONS:
+        raise row.refuse("status", "one of " + ", ".join(STATUSES_OF_VERSIONS))
     return VersionRecord(
         version=number,
         run_id=row.text("run_id"),
         source=row.text("source"),
         stage=row.text("current_stage", "None"),
-        status=row.text("status", "READY"),
+        status=status,
+        status_message=row.text("status_message", limit=500),
         description=row.text("description", limit=5000),
         user=row.text("user_id", limit=256),
         run_link=row.text("run_link", limit=500),
@@ -228,6 +242,8 @@ def _version(row: Fields) -> VersionRecord:
         last_updated_time=row.integer("last_updated_timestamp"),
         run_artifact_uri=row.text("_run_artifact_uri"),
         experiment_name=row.text("_experiment_name"),
+        download_uri=row.text("_download_uri"),
+        unknown=row.rest(known.VERSION),
     )
 
 

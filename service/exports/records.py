@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any, NamedTuple
 
@@ -59,7 +59,11 @@ class DatasetRecord:
 
 @dataclass(frozen=True)
 class ExperimentRecord:
-    """`named` is false for one that runs only mention by its id; its name is then made up from that."""
+    """`named` is false for one that runs only mention by its id; its name is then made up from that.
+
+    `described` is false for one without a file of its own. `total_runs` is how many the tool says it met; `unknown`
+    keeps permissions, the original location and newer fields as they are.
+    """
 
     experiment_id: str
     name: str
@@ -72,6 +76,9 @@ class ExperimentRecord:
     folder: str
     tool: ToolRecord
     named: bool = True
+    described: bool = True
+    total_runs: int | None = None
+    unknown: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -124,19 +131,21 @@ class LoggedModelRecord:
     tags: Mapping[str, str]
     params: Mapping[str, str]
     metrics: Sequence[LoggedModelMetric]
+    unknown: Mapping[str, Any]
     folder: str
     tool: ToolRecord
 
 
 @dataclass(frozen=True)
 class VersionRecord:
-    """`run_artifact_uri` and `experiment_name` are what the tool noted about the version's run."""
+    """`run_artifact_uri`, `experiment_name` and `download_uri` are what the tool noted about it."""
 
     version: int
     run_id: str
     source: str
     stage: str
     status: str
+    status_message: str
     description: str
     user: str
     run_link: str
@@ -146,6 +155,8 @@ class VersionRecord:
     last_updated_time: int | None
     run_artifact_uri: str
     experiment_name: str
+    download_uri: str
+    unknown: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -160,5 +171,6 @@ class RegisteredModelRecord:
     last_updated_time: int | None
     versions: Sequence[VersionRecord]
     failed_versions: Sequence[str]
+    unknown: Mapping[str, Any]
     folder: str
     tool: ToolRecord

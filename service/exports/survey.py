@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 from service.domain.errors import ExportRefused
 from service.exports import documents
 from service.exports.archive_limits import Member
-from service.exports.fields import read_json
+from service.exports.fields import Fields, read_json
 from service.exports.large_json import read_large_run
 from service.exports.mlmodel import MAX_SIZE, MLmodel, read_mlmodel
 from service.exports.records import ExperimentRecord, LoggedModelRecord, RegisteredModelRecord, RunRecord
@@ -20,8 +20,11 @@ BLOCK = 1024 * 1024
 LARGE = 16 * 1024 * 1024
 """Bytes of a run's JSON from which its metrics are read point by point."""
 MAX_RUN = 512 * 1024 * 1024
-INDEXES = ("experiments.json", "manifest.json", "models.json", "logged_models.json", "traces.json")
-"""Files that only list what other files hold."""
+INDEXES = ("manifest.json", "traces.json")
+"""Files that only list what other files hold, and whose other lists are read."""
+_VERSIONS = "version_models"
+_VERSION = "version_model"
+_BESIDE_A_VERSION = ("run", "version.json", "model.json", "experiment.json")
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,9 @@ class ArtifactFile:
 
 @dataclass
 class Survey:
-    """What an export holds. `artifacts` by the folder of the run or logged model that owns them.
+    """What an export holds. `artifacts` by the folder of the run, logged model or version that owns them.
+
+    `listed` and `failed` are (kind, id or name) of what the indexes of a bulk export say is there, or is not.
 
     Runs are kept without their metrics and params, which went to the pass's `on_run`.
     """
@@ -50,6 +55,8 @@ class Survey:
     artifacts: dict[str, list[ArtifactFile]] = field(default_factory=dict)
     mlmodels: dict[str, MLmodel] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
+    listed: list[tuple[str, str]] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
     bytes: int = 0
 
 
@@ -84,11 +91,16 @@ def survey(
 
 
 def _split(path: str) -> tuple[str, bool, str]:
-    """(owner's folder, whether it is an artifact, path inside `artifacts` or the document's name)."""
+    """(owner's folder, whether it is an artifact, path inside its folder of artifacts or the document's name)."""
     segments = path.split("/")
-    if ARTIFACTS in segments[:-1]:
-        at = segments.index(ARTIFACTS)
-        return "/".join(segments[:at]), True, "/".join(segments[at + 1 :])
+    for at, segment in enumerate(segments[:-1]):
+        rest = segments[at + 1 :]
+        if segment == ARTIFACTS:
+            return "/".join(segments[:at]), True, "/".join(rest)
+        if segment == _VERSIONS and rest[0].isdigit() and len(rest) > 1:
+            return "/".join(segments[: at + 2]), True, "/".join(rest[1:])
+        if segment == _VERSION and rest[0] not in _BESIDE_A_VERSION and at:
+            return "/".join(segments[: at + 1]), True, "/".join(rest)
     return "/".join(segments[:-1]), False, segments[-1]
 
 
@@ -169,6 +181,24 @@ def _version(found: Survey, document: dict[str, Any], file: str, folder: str, _:
     found.single_versions.append(documents.read_model_version(document, file, folder))
 
 
+def _experiments_index(found: Survey, document: dict[str, Any], file: str, _: str, __: object) -> None:
+    rows = Fields(document, file).optional("mlflow").objects("experiments")
+    found.listed += [("experiment", row.text("id")) for row in rows]
+
+
+def _models_index(found: Survey, document: dict[str, Any], file: str, _: str, __: object) -> None:
+    whole = Fields(document, file)
+    found.listed += [("model", name) for name in whole.optional("mlflow").texts("models")]
+    found.failed += [("model", name) for name in whole.optional("info").names("failed_models")]
+
+
+def _logged_models_index(found: Survey, document: dict[str, Any], file: str, _: str, __: object) -> None:
+    whole = Fields(document, file)
+    for row in whole.optional("mlflow").objects("experiments"):
+        found.listed += [("logged_model", model_id) for model_id in row.texts("logged_models")]
+    found.failed += [("logged_model", name) for name in whole.optional("info").names("failed_logged_models")]
+
+
 def _merge_copies(found: Survey) -> None:
     """A copy adds only the files that the first folder of the same run or logged model lacks."""
     for copy, original in found.copies.items():
@@ -196,6 +226,9 @@ _READERS: dict[str, Callable[[Survey, dict[str, Any], str, str, Callable[[RunRec
     "logged_model.json": _logged_model,
     "model.json": _model,
     "version.json": _version,
+    "experiments.json": _experiments_index,
+    "models.json": _models_index,
+    "logged_models.json": _logged_models_index,
 }
 
 

@@ -24,7 +24,8 @@ _CONFLICT = {
     # A param never changes once logged, and a metric's key is the whole point.
     "params": "DO NOTHING",
     "metrics": "DO NOTHING",
-    "tags": "DO UPDATE SET value = excluded.value WHERE target.value IS DISTINCT FROM excluded.value",
+    "tags": "DO UPDATE SET value = excluded.value WHERE target.value IS DISTINCT FROM excluded.value "
+    "AND target.run_uuid NOT IN (SELECT run_uuid FROM older)",
     "latest_metrics": "DO UPDATE SET value = excluded.value, timestamp = excluded.timestamp, step = excluded.step, "
     "is_nan = excluded.is_nan WHERE (excluded.step, excluded.timestamp, excluded.value) "
     "> (target.step, target.timestamp, target.value)",

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import sqlalchemy as sa
 
+from service.domain.errors import Conflict
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
 from service.stores.postgres import translated
 
 _NAMESPACE = uuid.UUID("6f3f2f0e-7a0c-5e5b-9a55-2a4b2f0d9c11")
+
+CANDIDATES = 100
 
 
 def _query(central: sa.Column[str], original: sa.Column[str], taken: sa.ColumnClause[str]) -> sa.Select[Any]:
@@ -32,7 +36,8 @@ class PostgresCentralIds:
     """Implements `service.usecases.ports.CentralIds` for one workspace; each id is looked up once.
 
     An id that is taken by another workspace, or by a run logged here, becomes one derived from the workspace
-    and the original, so that every attempt at the same import derives the same.
+    and the original, so that every attempt at the same import derives the same; who takes that one beforehand,
+    since it can be foretold, only moves this workspace on to the next.
 
     Args:
         connection: in autocommit, so that no transaction stays open between two look-ups.
@@ -46,20 +51,26 @@ class PostgresCentralIds:
 
     def run(self, original: str) -> str:
         if original not in self._runs:
-            self._runs[original] = self._central(_RUN, original) or self._derived(original)
+            self._runs[original] = self._central(_RUN, original, "")
         return self._runs[original]
 
     def logged_model(self, original: str) -> str:
         if original not in self._models:
-            self._models[original] = self._central(_LOGGED_MODEL, original) or "m-" + self._derived(original)
+            self._models[original] = self._central(_LOGGED_MODEL, original, "m-")
         return self._models[original]
 
-    def _central(self, query: sa.Select[Any], original: str) -> str | None:
-        with translated():
-            row = self._connection.execute(query, {"workspace": self._workspace, "original": original}).one()
-        if row.mapped is not None:
-            return str(row.mapped)
-        return None if row.taken else original
+    def _central(self, query: sa.Select[Any], original: str, prefix: str) -> str:
+        for candidate in self._candidates(original, prefix):
+            with translated():
+                row = self._connection.execute(query, {"workspace": self._workspace, "original": candidate}).one()
+            if candidate == original and row.mapped is not None:
+                return str(row.mapped)
+            if not row.taken:
+                return candidate
+        raise Conflict(f"No id is free for {original!r}, which others here have.", name=original)
 
-    def _derived(self, original: str) -> str:
-        return uuid.uuid5(_NAMESPACE, f"{self._workspace}\n{original}").hex
+    def _candidates(self, original: str, prefix: str) -> Iterator[str]:
+        yield original
+        for number in range(CANDIDATES):
+            text = f"{self._workspace}\n{original}" + (f"\n{number}" if number else "")
+            yield prefix + uuid.uuid5(_NAMESPACE, text).hex

@@ -13,11 +13,12 @@ from service.exports.records import DatasetRecord
 from service.stores import mlflow_tables as m
 from service.stores.bulk import chunked
 from service.stores.tally import Tally
+from service.stores.version_rows import upsert
 from service.usecases.ports import CentralIds, TrackingBatch
 
 
 def write_datasets(connection: sa.Connection, batch: TrackingBatch, ids: CentralIds, tally: Tally) -> None:
-    """Each run's datasets, once for each experiment; inputs that are there already are left."""
+    """Each run's datasets, once for each experiment; of inputs that are there already only tags are changed."""
     experiment_ids = _experiments_of(connection, [ids.run(run.run_id) for run in batch.runs if run.datasets])
     uuids: dict[tuple[int, str, str], str] = {}
     for run in batch.runs:
@@ -25,8 +26,16 @@ def write_datasets(connection: sa.Connection, batch: TrackingBatch, ids: Central
             key = (experiment_ids[ids.run(run.run_id)], dataset.name, dataset.digest)
             if key not in uuids:
                 uuids[key] = _dataset(connection, key[0], dataset)
-            created = _input(connection, ids.run(run.run_id), uuids[key], dataset)
-            (tally.created if created else tally.skipped)("dataset_inputs")
+            input_uuid = _input(connection, ids.run(run.run_id), uuids[key])
+            known = input_uuid is None
+            if input_uuid is None:
+                input_uuid = _known(connection, ids.run(run.run_id), uuids[key])
+            rows = [{"input_uuid": input_uuid, "name": name, "value": value} for name, value in dataset.tags.items()]
+            changed = upsert(connection, m.input_tags, "value", rows, ["input_uuid", "name"])
+            if known:
+                tally.kept("dataset_inputs", changed=bool(changed))
+            else:
+                tally.created("dataset_inputs")
 
 
 def _experiments_of(connection: sa.Connection, run_ids: Sequence[str]) -> dict[str, int]:
@@ -65,8 +74,9 @@ def _dataset(connection: sa.Connection, experiment_id: int, dataset: DatasetReco
     return dataset_uuid
 
 
-def _input(connection: sa.Connection, run_id: str, dataset_uuid: str, dataset: DatasetRecord) -> bool:
-    input_uuid = connection.scalar(
+def _input(connection: sa.Connection, run_id: str, dataset_uuid: str) -> str | None:
+    """None when the run has it already."""
+    created: str | None = connection.scalar(
         insert(cast(sa.Table, m.inputs))
         .values(
             input_uuid=uuid.uuid4().hex,
@@ -79,9 +89,19 @@ def _input(connection: sa.Connection, run_id: str, dataset_uuid: str, dataset: D
         .on_conflict_do_nothing()
         .returning(m.inputs.c.input_uuid)
     )
-    if input_uuid is None:
-        return False
-    rows = [{"input_uuid": input_uuid, "name": key, "value": value} for key, value in dataset.tags.items()]
-    if rows:
-        connection.execute(sa.insert(m.input_tags), rows)
-    return True
+    return created
+
+
+def _known(connection: sa.Connection, run_id: str, dataset_uuid: str) -> str:
+    i = m.inputs
+    return cast(
+        str,
+        connection.scalar(
+            sa.select(i.c.input_uuid).where(
+                i.c.source_type == "DATASET",
+                i.c.source_id == dataset_uuid,
+                i.c.destination_type == "RUN",
+                i.c.destination_id == run_id,
+            )
+        ),
+    )

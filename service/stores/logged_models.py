@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -13,8 +14,10 @@ from service.domain.layout import artifact_uri, logged_model_path
 from service.exports.records import LoggedModelRecord
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
+from service.stores.plain import plain
 from service.stores.run_spool import stored
 from service.stores.tally import Tally
+from service.stores.version_rows import is_older, upsert
 from service.usecases.ports import CentralIds, IdsChanged, TrackingBatch
 
 _STATUSES = {"PENDING": 1, "LOGGED_MODEL_PENDING": 1, "READY": 2, "LOGGED_MODEL_READY": 2, "FAILED": 3}
@@ -23,97 +26,126 @@ _STATUSES = {"PENDING": 1, "LOGGED_MODEL_PENDING": 1, "READY": 2, "LOGGED_MODEL_
 def write_logged_models(
     connection: sa.Connection, batch: TrackingBatch, ids: CentralIds, experiment_ids: Mapping[str, int], tally: Tally
 ) -> None:
-    """Models this workspace brought before only get the tags that are new or changed."""
-    known = set(
-        connection.scalars(sa.select(t.logged_models.c.model_id).where(t.logged_models.c.workspace == batch.workspace))
-    )
+    """Models this workspace brought before get what is new or changed in a later export."""
+    known = {
+        row.model_id: (row.experiment_id, row.lineage.get("exported_at"))
+        for row in connection.execute(
+            sa.select(t.logged_models.c.model_id, t.logged_models.c.lineage, m.logged_models.c.experiment_id)
+            .join_from(t.logged_models, m.logged_models, m.logged_models.c.model_id == t.logged_models.c.model_id)
+            .where(t.logged_models.c.workspace == batch.workspace)
+        )
+    }
     for model in sorted(batch.logged_models, key=lambda record: ids.logged_model(record.model_id)):
         model_id = ids.logged_model(model.model_id)
-        experiment_id = experiment_ids[model.experiment_id]
-        if model_id in known:
-            tally.skipped("logged_models")
-        else:
+        lineage = plain(batch.logged_model_lineage.get(model.model_id, {}))
+        # A model that is here already may be in another experiment than this export has it in.
+        experiment_id = known[model_id][0] if model_id in known else experiment_ids[model.experiment_id]
+        writer = _Writer(connection, ids, model, model_id, experiment_id)
+        if model_id not in known:
             try:
-                _insert(connection, batch, ids, model, experiment_id)
+                writer.insert(batch, lineage)
             except sa.exc.IntegrityError as error:
                 raise IdsChanged from error
+            writer.merge(tally)
             tally.created("logged_models")
-        _merge(connection, m.logged_model_tags, "tag_key", "tag_value", model_id, experiment_id, model.tags)
+        elif is_older(lineage, known[model_id][1]):
+            tally.skipped("logged_models")
+        else:
+            updated = writer.update(lineage)
+            tally.kept("logged_models", changed=writer.merge(tally) or updated)
 
 
-def _insert(
-    connection: sa.Connection, batch: TrackingBatch, ids: CentralIds, model: LoggedModelRecord, experiment_id: int
-) -> None:
-    model_id = ids.logged_model(model.model_id)
-    connection.execute(
-        sa.insert(m.logged_models).values(
-            model_id=model_id,
-            experiment_id=experiment_id,
-            name=model.name,
-            artifact_location=artifact_uri(logged_model_path(batch.workspace, model_id)),
-            creation_timestamp_ms=model.creation_time or 0,
-            last_updated_timestamp_ms=model.last_updated_time or model.creation_time or 0,
-            status=_STATUSES.get(model.status, 0),
-            lifecycle_stage="active",
-            model_type=model.model_type,
-            source_run_id=ids.run(model.source_run_id) if model.source_run_id else None,
-            status_message=model.status_message or None,
+@dataclass(frozen=True)
+class _Writer:
+    connection: sa.Connection
+    ids: CentralIds
+    model: LoggedModelRecord
+    model_id: str
+    experiment_id: int
+
+    def insert(self, batch: TrackingBatch, lineage: Mapping[str, Any]) -> None:
+        model = self.model
+        self.connection.execute(
+            sa.insert(m.logged_models).values(
+                model_id=self.model_id,
+                experiment_id=self.experiment_id,
+                name=model.name,
+                artifact_location=artifact_uri(logged_model_path(batch.workspace, self.model_id)),
+                creation_timestamp_ms=model.creation_time or 0,
+                last_updated_timestamp_ms=model.last_updated_time or model.creation_time or 0,
+                status=_STATUSES.get(model.status, 0),
+                lifecycle_stage="active",
+                model_type=model.model_type,
+                source_run_id=self.ids.run(model.source_run_id) if model.source_run_id else None,
+                status_message=model.status_message or None,
+            )
         )
-    )
-    connection.execute(
-        sa.insert(t.logged_models).values(
-            workspace=batch.workspace,
-            original_model_id=model.model_id,
-            model_id=model_id,
-            import_id=batch.import_id,
+        self.connection.execute(
+            sa.insert(t.logged_models).values(
+                workspace=batch.workspace,
+                original_model_id=model.model_id,
+                model_id=self.model_id,
+                import_id=batch.import_id,
+                lineage=lineage,
+            )
         )
-    )
-    _merge(connection, m.logged_model_params, "param_key", "param_value", model_id, experiment_id, model.params)
-    rows = list(_metrics(connection, ids, model, model_id, experiment_id))
-    if rows:
-        connection.execute(insert(cast(sa.Table, m.logged_model_metrics)).values(rows).on_conflict_do_nothing())
 
+    def update(self, lineage: Mapping[str, Any]) -> bool:
+        g = m.logged_models
+        own = t.logged_models
+        self.connection.execute(sa.update(own).where(own.c.model_id == self.model_id).values(lineage=lineage))
+        wanted = {
+            "status": _STATUSES.get(self.model.status, 0),
+            "status_message": self.model.status_message or None,
+            "last_updated_timestamp_ms": sa.func.greatest(g.c.last_updated_timestamp_ms, self.model.last_updated_time),
+        }
+        differs = sa.or_(*(g.c[column].is_distinct_from(value) for column, value in wanted.items()))
+        done = self.connection.execute(sa.update(g).where(g.c.model_id == self.model_id, differs).values(**wanted))
+        return bool(done.rowcount)
 
-def _metrics(
-    connection: sa.Connection, ids: CentralIds, model: LoggedModelRecord, model_id: str, experiment_id: int
-) -> Iterator[dict[str, Any]]:
-    run_ids = {ids.run(metric.run_id) for metric in model.metrics if metric.run_id}
-    # A metric belongs to a run by a foreign key; runs that are not here cannot have it.
-    here = set(connection.scalars(sa.select(m.runs.c.run_uuid).where(m.runs.c.run_uuid.in_(run_ids))))
-    for metric in model.metrics:
-        run_id = ids.run(metric.run_id) if metric.run_id else ""
-        if run_id in here:
+    def merge(self, tally: Tally) -> bool:
+        """Tags, params and metrics; true when any was new or changed."""
+        tags = self._pairs(m.logged_model_tags, "tag_key", "tag_value", self.model.tags)
+        params = self._pairs(m.logged_model_params, "param_key", "param_value", self.model.params)
+        rows = list(self._metrics(tally))
+        if not rows:
+            return bool(tags or params)
+        done = self.connection.execute(
+            insert(cast(sa.Table, m.logged_model_metrics)).values(rows).on_conflict_do_nothing()
+        )
+        return bool(tags or params or done.rowcount)
+
+    def _pairs(self, table: sa.TableClause, key: str, value: str, items: Mapping[str, str]) -> int:
+        rows = [
+            {"model_id": self.model_id, "experiment_id": self.experiment_id, key: name, value: text}
+            for name, text in items.items()
+        ]
+        return upsert(self.connection, table, value, rows, ["model_id", key])
+
+    def _metrics(self, tally: Tally) -> Iterator[dict[str, Any]]:
+        ids, model = self.ids, self.model
+        run_ids = {ids.run(metric.run_id) for metric in model.metrics if metric.run_id}
+        # A metric belongs to a run by a foreign key; runs that are not here cannot have it.
+        here = set(self.connection.scalars(sa.select(m.runs.c.run_uuid).where(m.runs.c.run_uuid.in_(run_ids))))
+        for metric in model.metrics:
+            run_id = ids.run(metric.run_id) if metric.run_id else ""
+            if run_id not in here:
+                reason = f"its run {metric.run_id[:40]} is not in the export and was not imported before"
+                tally.failed("logged_model_metric", f"{model.model_id}/{metric.key}", reason)
+                continue
             yield {
-                "model_id": model_id,
+                "model_id": self.model_id,
                 "metric_name": metric.key,
                 "metric_timestamp_ms": metric.timestamp,
                 "metric_step": metric.step,
                 "metric_value": stored(metric.value),
-                "experiment_id": experiment_id,
+                "experiment_id": self.experiment_id,
                 "run_id": run_id,
                 "dataset_uuid": None,
-                "dataset_name": metric.dataset_name,
-                "dataset_digest": metric.dataset_digest,
+                # One without the other is what MLflow's client cannot read.
+                "dataset_name": metric.dataset_name if metric.dataset_digest else None,
+                "dataset_digest": metric.dataset_digest if metric.dataset_name else None,
             }
-
-
-def _merge(
-    connection: sa.Connection,
-    table: sa.TableClause,
-    key: str,
-    value: str,
-    model_id: str,
-    experiment_id: int,
-    items: Mapping[str, str],
-) -> None:
-    rows = [
-        {"model_id": model_id, "experiment_id": experiment_id, key: name, value: text} for name, text in items.items()
-    ]
-    if rows:
-        statement = insert(cast(sa.Table, table)).values(rows)
-        connection.execute(
-            statement.on_conflict_do_update(index_elements=["model_id", key], set_={value: statement.excluded[value]})
-        )
 
 
 def write_model_links(connection: sa.Connection, batch: TrackingBatch, ids: CentralIds) -> None:

@@ -76,18 +76,52 @@ class MemoryModels:
         owners = self._state.experiments.get(name)
         return owners is None or owners == {workspace}
 
-    def set_details(self, name: str, details: ModelDetails) -> None:
-        known = self._state.mlflow_models.get(name)
-        if known is not None:
-            self._state.mlflow_models[name] = replace(
-                known,
-                description=details.description or known.description,
-                tags={**known.tags, **details.tags},
-                aliases={**known.aliases, **details.aliases},
+    def own(self, name: str, workspace: str, created: int | None) -> bool:
+        if workspace and workspace not in self._state.workspaces:
+            raise Conflict("Something else changed the same rows at the same time; try again.")
+        if self.owner(name) not in (None, workspace):
+            raise Conflict(
+                f"The model name {name!r} belongs to another workspace; choose another name with model_name.",
+                field="model_name",
             )
+        made = name not in self._state.models
+        self._state.models.setdefault(name, HeldModel(workspace, datetime.now(UTC)))
+        self._state.mlflow_models.setdefault(name, MlflowModel())
+        return made
+
+    def set_details(self, name: str, details: ModelDetails) -> bool:
+        known = self._state.mlflow_models.get(name)
+        held = self._state.models.get(name)
+        last = held.lineage.get("exported_at") if held else None
+        if known is None or _older(details.lineage.get("exported_at"), last):
+            return False
+        if held is not None and details.lineage:
+            self._state.models[name] = replace(held, lineage=plain(details.lineage))
+        self._state.mlflow_models[name] = replace(
+            known,
+            description=details.description or known.description,
+            tags={**known.tags, **details.tags},
+            aliases={**known.aliases, **details.aliases},
+            last_updated_time=max(known.last_updated_time, details.last_updated_time or 0),
+        )
+        return self._state.mlflow_models[name] != known
+
+    def update_version(self, version: ModelVersion, new: NewVersion) -> bool:
+        if _older(new.lineage.get("exported_at"), version.lineage.exported_at):
+            return False
+        held = self._state.versions[version.model, version.version]
+        said = {key: new.lineage.get(key) for key in ("original_stage", "exported_at") if key in new.lineage}
+        changed = replace(
+            held,
+            version=replace(version, description=new.description, lineage=replace(version.lineage, **plain(said))),
+            tags={**held.tags, **(new.tags or {})},
+        )
+        self._state.versions[version.model, version.version] = changed
+        before = (version.description, version.lineage.original_stage, held.tags)
+        return before != (new.description, changed.version.lineage.original_stage, changed.tags)
 
     def add_version(self, new: NewVersion) -> ModelVersion:
-        self._own(new)
+        self.own(new.model, new.workspace, new.creation_time)
         existing = self._already(new)
         if existing is not None:
             return existing
@@ -105,20 +139,9 @@ class MemoryModels:
             lineage=Lineage(**{key: value for key, value in plain(new.lineage).items() if key in _LINEAGE_FIELDS}),
         )
         self._state.manifests[version.digest] = new.manifest
-        held = HeldVersion(version, new.workspace, new.original_model, new.original_version)
+        held = HeldVersion(version, new.workspace, new.original_model, new.original_version, dict(new.tags or {}))
         self._state.versions[version.model, version.version] = held
         return version
-
-    def _own(self, new: NewVersion) -> None:
-        if new.workspace and new.workspace not in self._state.workspaces:
-            raise Conflict("Something else changed the same rows at the same time; try again.")
-        if self.owner(new.model) not in (None, new.workspace):
-            raise Conflict(
-                f"The model name {new.model!r} belongs to another workspace; choose another name with model_name.",
-                field="model_name",
-            )
-        self._state.models.setdefault(new.model, HeldModel(new.workspace, datetime.now(UTC)))
-        self._state.mlflow_models.setdefault(new.model, MlflowModel())
 
     def _already(self, new: NewVersion) -> ModelVersion | None:
         for held in self._state.versions.values():
@@ -137,3 +160,7 @@ class MemoryModels:
         if new.number is not None and new.number not in taken:
             return new.number
         return max(taken, default=0) + 1
+
+
+def _older(exported_at: int | None, than: int | None) -> bool:
+    return exported_at is not None and than is not None and exported_at < than

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from service.domain.errors import NotFound
 from service.stores.memory_imports import MemoryImports
 from service.stores.memory_models import MemoryModels
+from service.stores.memory_origins import MemoryOrigins
 from service.stores.memory_places import MemoryEnvironments, MemoryTokens, MemoryWorkspaces
 from service.stores.memory_stages import MemoryStages
 from service.stores.memory_state import MlflowModel, State, Transition
-from service.usecases.ports import RunInfo
+from service.usecases.ports import Origin, RunInfo
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class MemoryTransaction:
     imports: MemoryImports
     models: MemoryModels
     stages: MemoryStages
+    origins: MemoryOrigins
 
     @classmethod
     def over(cls, state: State) -> MemoryTransaction:
@@ -40,6 +42,7 @@ class MemoryTransaction:
             imports=MemoryImports(state),
             models=models,
             stages=MemoryStages(state, environments, models),
+            origins=MemoryOrigins(state),
         )
 
 
@@ -88,6 +91,16 @@ class MemoryRegistry:
         """An experiment to which imports of these workspaces have written; none for one that was made here."""
         with self.transaction() as tx:
             tx.state.experiments[name] = frozenset(workspaces)
+
+    def add_experiment_origin(self, origin: Origin) -> None:
+        """What an import remembered of an experiment."""
+        with self.transaction() as tx:
+            tx.state.experiment_origins[origin.workspace, origin.original_id, origin.id] = origin
+
+    def add_logged_model_origin(self, origin: Origin) -> None:
+        """What an import remembered of a logged model."""
+        with self.transaction() as tx:
+            tx.state.logged_model_origins[origin.workspace, origin.original_id] = origin
 
     def add_mlflow_model(self, name: str, versions: Iterable[int] = ()) -> None:
         """A registered model, with versions, of which only MLflow knows."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
+from typing import Any
 
 from service.domain.environment import Assignment, Environment
 from service.domain.identity import Token
 from service.domain.importing import Import
 from service.domain.model import Manifest, ModelVersion
 from service.domain.workspace import Workspace
-from service.usecases.ports import RunInfo
+from service.usecases.ports import Origin, RunInfo
 
 Place = tuple[str, str, str]
 """Environment, model, stage."""
@@ -29,6 +30,7 @@ class HeldModel:
 
     workspace: str
     created_at: datetime
+    lineage: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class HeldVersion:
     workspace: str
     original_model: str
     original_version: str
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class MlflowModel:
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, int] = field(default_factory=dict)
+    last_updated_time: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ class State:
     models: dict[str, HeldModel] = field(default_factory=dict)
     mlflow_models: dict[str, MlflowModel] = field(default_factory=dict)
     versions: dict[tuple[str, int], HeldVersion] = field(default_factory=dict)
+    experiment_origins: dict[tuple[str, str, str], Origin] = field(default_factory=dict)
+    logged_model_origins: dict[tuple[str, str], Origin] = field(default_factory=dict)
     manifests: dict[str, Manifest] = field(default_factory=dict)
     assignments: dict[Place, Assignment] = field(default_factory=dict)
     transitions: dict[tuple[Place, int], Transition] = field(default_factory=dict)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 
 from service.domain.errors import NotFound
 from service.domain.model import Manifest, ManifestFile, ModelVersion, RegisteredModel
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
-from service.stores.version_rows import VersionWriter, mlflow_has_model, version_of
+from service.stores.plain import plain
+from service.stores.version_rows import VersionWriter, is_older, mlflow_has_model, upsert, version_of
 from service.usecases.ports import ModelDetails, NewVersion, RunInfo
 
 Rows = list[Any]
@@ -153,36 +153,36 @@ class PostgresModels:
         )
         return set(owners) == {workspace}
 
-    def set_details(self, name: str, details: ModelDetails) -> None:
+    def own(self, name: str, workspace: str, created: int | None) -> bool:
+        return VersionWriter(self._connection).own(name, workspace, created)
+
+    def set_details(self, name: str, details: ModelDetails) -> bool:
         key = {"workspace": m.WORKSPACE, "name": name}
         r = m.registered_models
-        known = (r.c.name == name) & (r.c.workspace == m.WORKSPACE)
-        values: dict[str, Any] = {
+        lineage = plain(details.lineage)
+        last = self._connection.scalar(sa.select(t.models.c.lineage).where(t.models.c.name == name)) or {}
+        if is_older(lineage, last.get("exported_at")) or not mlflow_has_model(self._connection, name):
+            return False
+        if lineage:
+            self._connection.execute(sa.update(t.models).where(t.models.c.name == name).values(lineage=lineage))
+        wanted: dict[str, Any] = {
             "creation_time": sa.func.least(r.c.creation_time, details.creation_time),
             "last_updated_time": sa.func.greatest(r.c.last_updated_time, details.last_updated_time),
         }
         if details.description:
-            values["description"] = details.description
-        self._connection.execute(sa.update(r).where(known).values(**values))
-        self._upsert(
-            m.registered_model_tags,
-            "value",
-            [{**key, "key": tag, "value": value} for tag, value in details.tags.items()],
-            ["workspace", "key", "name"],
+            wanted["description"] = details.description
+        differs = sa.or_(*(r.c[column].is_distinct_from(value) for column, value in wanted.items()))
+        done = self._connection.execute(
+            sa.update(r).where(r.c.name == name, r.c.workspace == m.WORKSPACE, differs).values(**wanted)
         )
-        self._upsert(
-            m.registered_model_aliases,
-            "version",
-            [{**key, "alias": alias, "version": version} for alias, version in details.aliases.items()],
-            ["workspace", "name", "alias"],
-        )
+        tags = [{**key, "key": tag, "value": value} for tag, value in details.tags.items()]
+        aliases = [{**key, "alias": alias, "version": version} for alias, version in details.aliases.items()]
+        changed = upsert(self._connection, m.registered_model_tags, "value", tags, ["workspace", "key", "name"])
+        moved = upsert(self._connection, m.registered_model_aliases, "version", aliases, ["workspace", "name", "alias"])
+        return bool(done.rowcount or changed or moved)
 
-    def _upsert(self, table: sa.TableClause, value: str, rows: Sequence[dict[str, Any]], keys: Sequence[str]) -> None:
-        if rows and mlflow_has_model(self._connection, rows[0]["name"]):
-            statement = insert(cast(sa.Table, table)).values(rows)
-            self._connection.execute(
-                statement.on_conflict_do_update(index_elements=keys, set_={value: statement.excluded[value]})
-            )
+    def update_version(self, version: ModelVersion, new: NewVersion) -> bool:
+        return VersionWriter(self._connection).update(version, new)
 
     def add_version(self, new: NewVersion) -> ModelVersion:
         return VersionWriter(self._connection).add(new)

@@ -13,6 +13,7 @@ from service.domain.errors import Conflict, InvalidInput, Unavailable
 from service.stores.heads import at_head
 from service.stores.import_rows import PostgresImports
 from service.stores.model_rows import PostgresModels
+from service.stores.origin_rows import PostgresOrigins
 from service.stores.place_rows import PostgresEnvironments, PostgresTokens, PostgresWorkspaces
 from service.stores.queue import JobQueue
 from service.stores.stage_rows import PostgresStages
@@ -63,6 +64,7 @@ class PostgresTransaction:
     imports: PostgresImports
     models: PostgresModels
     stages: PostgresStages
+    origins: PostgresOrigins
 
 
 class PostgresRegistry:
@@ -84,6 +86,7 @@ class PostgresRegistry:
                 imports=PostgresImports(connection, self._queue),
                 models=PostgresModels(connection),
                 stages=PostgresStages(connection, environments),
+                origins=PostgresOrigins(connection),
             )
 
     def check(self) -> None:

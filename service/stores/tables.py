@@ -100,9 +100,10 @@ experiments = sa.Table(
     sa.Column("workspace", sa.ForeignKey(workspaces.c.name), primary_key=True),
     sa.Column("original_id", sa.Text, primary_key=True),
     sa.Column("original_name", sa.Text, primary_key=True),
-    sa.Column("experiment_id", sa.BigInteger, nullable=False),
+    sa.Column("experiment_id", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("named", sa.Boolean, nullable=False),  # false: a made-up name, until an export names it
     sa.Column("import_id", sa.ForeignKey(imports.c.id), nullable=False),
+    sa.Column("lineage", JSONB, nullable=False, server_default="{}"),
     sa.Index("experiments_experiment_id_idx", "experiment_id"),
 )
 
@@ -123,6 +124,7 @@ logged_models = sa.Table(
     sa.Column("original_model_id", sa.Text, primary_key=True),
     sa.Column("model_id", sa.Text, nullable=False, unique=True),
     sa.Column("import_id", sa.ForeignKey(imports.c.id), nullable=False),
+    sa.Column("lineage", JSONB, nullable=False, server_default="{}"),
 )
 
 manifests = sa.Table(
@@ -139,6 +141,7 @@ models = sa.Table(
     metadata,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("workspace", sa.ForeignKey(workspaces.c.name)),  # null: the registry's own
+    sa.Column("lineage", JSONB, nullable=False, server_default="{}"),
     _time("created_at", default=True),
 )
 
@@ -161,6 +164,7 @@ versions = sa.Table(
     _time("created_at", default=True),
     sa.Index("versions_digest_idx", "digest"),
     sa.Index("versions_run_id_idx", "run_id"),
+    sa.Index("versions_original_idx", "workspace", "original_model"),
 )
 
 assignments = sa.Table(

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, cast
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import JSONB
 
 from service.domain.layout import artifact_uri, run_path
 from service.exports.records import RunRecord
@@ -17,10 +18,13 @@ from service.stores.central_ids import PostgresCentralIds
 from service.stores.dataset_rows import write_datasets
 from service.stores.experiment_rows import write_experiment
 from service.stores.logged_models import write_logged_models, write_model_links
+from service.stores.plain import plain
 from service.stores.postgres import PostgresTransaction, translated
 from service.stores.run_spool import FileRunSpool, file_run_spool
 from service.stores.tally import Tally
 from service.usecases.ports import CentralIds, IdsChanged, RunSpool, TrackingBatch, TrackingCounts, Transaction
+
+_SAID = ("user", "run_start_time", "run_end_time", "exported_at", "source", "notebook", "git_commit", "git_url")
 
 
 class PostgresTracking:
@@ -65,11 +69,13 @@ class _Write:
             for record, name in self.batch.experiments
         }
         known = self._known_runs()
+        self._note_older(known)
         self._runs(experiment_ids, known)
         changed = self._spooled(spool, known)
         write_datasets(self.connection, self.batch, self.ids, self.tally)
         write_logged_models(self.connection, self.batch, self.ids, experiment_ids, self.tally)
         write_model_links(self.connection, self.batch, self.ids)
+        self._follow(known)
         self._tally_runs(known, changed)
         return self.tally.counts()
 
@@ -85,6 +91,43 @@ class _Write:
                 )
             )
         return frozenset(known)
+
+    def _note_older(self, known: frozenset[str]) -> None:
+        """Runs of which a later export was taken in already: they get what they lack, and nothing is set back."""
+        exported = {
+            self.ids.run(run.run_id): run.tool.exported_at
+            for run in self.batch.runs
+            if run.tool.exported_at is not None
+        }
+        asked = sorted(known & exported.keys())
+        self.older = {
+            row.run_id
+            for chunk in chunked(asked)
+            for row in self.connection.execute(
+                sa.select(t.runs.c.run_id, t.runs.c.lineage["exported_at"].label("exported_at")).where(
+                    t.runs.c.run_id.in_(chunk)
+                )
+            )
+            if row.exported_at is not None and row.exported_at > (exported[row.run_id] or 0)
+        }
+        self.connection.execute(sa.text("CREATE TEMP TABLE older (run_uuid text PRIMARY KEY) ON COMMIT DROP"))
+        if self.older:
+            rows = [{"run": run_id} for run_id in sorted(self.older)]
+            self.connection.execute(sa.text("INSERT INTO older VALUES (:run)"), rows)
+
+    def _follow(self, known: frozenset[str]) -> None:
+        """Runs that came before their parent named it by the id it had there; it may have another one here."""
+        if all(self.ids.run(run.run_id) in {run.run_id, *known} for run in self.batch.runs):
+            return
+        self.connection.execute(
+            sa.text(
+                "UPDATE public.tags SET value = parent.run_id FROM registry.runs AS child, registry.runs AS parent "
+                "WHERE child.workspace = :workspace AND parent.workspace = :workspace "
+                "AND tags.run_uuid = child.run_id AND tags.key IN ('mlflow.parentRunId', 'mlflow.rootRunId') "
+                "AND parent.original_run_id = tags.value AND parent.run_id <> tags.value"
+            ),
+            {"workspace": self.batch.workspace},
+        )
 
     def _runs(self, experiment_ids: Mapping[str, int], known: frozenset[str]) -> None:
         new = [run for run in self.batch.runs if self.ids.run(run.run_id) not in known]
@@ -124,21 +167,40 @@ class _Write:
             "workspace": self.batch.workspace,
             "original_run_id": run.run_id,
             "run_id": self.ids.run(run.run_id),
-            "lineage": dict(self.batch.lineage[run.run_id]),
+            "lineage": plain(self.batch.lineage[run.run_id]),
             "import_id": self.batch.import_id,
         }
 
     def _update_run(self, run: RunRecord) -> str | None:
         run_id = self.ids.run(run.run_id)
+        if run_id in self.older:
+            return None
         wanted = {
             "name": run.name,
+            "user_id": run.user,
             "status": run.status,
+            "start_time": run.start_time,
             "end_time": run.end_time,
             "lifecycle_stage": run.lifecycle_stage,
         }
-        differs = sa.or_(*(m.runs.c[column].is_distinct_from(value) for column, value in wanted.items()))
-        done = self.connection.execute(sa.update(m.runs).where(m.runs.c.run_uuid == run_id, differs).values(**wanted))
+        r = m.runs
+        differs = sa.or_(*(r.c[column].is_distinct_from(value) for column, value in wanted.items()))
+        deleted = run.end_time if run.lifecycle_stage == "deleted" else None
+        done = self.connection.execute(
+            sa.update(r).where(r.c.run_uuid == run_id, differs).values(**wanted, deleted_time=deleted)
+        )
+        self._update_lineage(run, run_id)
         return run_id if done.rowcount else None
+
+    def _update_lineage(self, run: RunRecord, run_id: str) -> None:
+        """What the source says now; the import that brought the run stays named."""
+        lineage = plain(self.batch.lineage[run.run_id])
+        said = {key: lineage[key] for key in _SAID if key in lineage}
+        self.connection.execute(
+            sa.update(t.runs)
+            .where(t.runs.c.run_id == run_id)
+            .values(lineage=t.runs.c.lineage.concat(sa.cast(said, JSONB)))
+        )
 
     def _spooled(self, spool: FileRunSpool, known: frozenset[str]) -> set[str]:
         changed: set[str] = set()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from service.domain.errors import Conflict
 from service.domain.layout import version_uri
@@ -30,7 +30,7 @@ class VersionWriter:
 
     def add(self, new: NewVersion) -> ModelVersion:
         """See `service.usecases.ports.Models.add_version`."""
-        self._own(new)
+        self.own(new.model, new.workspace, new.creation_time)
         existing = self._already(new)
         if existing is not None:
             return existing
@@ -60,30 +60,68 @@ class VersionWriter:
         self._add_mlflow_version(new, number, round(now.timestamp() * 1000))
         return version_of(row)
 
-    def _own(self, new: NewVersion) -> None:
-        """Lock the model's row, creating it for the workspace when the name is free on both sides."""
+    def own(self, name: str, workspace: str, created: int | None) -> bool:
+        """See `service.usecases.ports.Models.own`."""
         made = self._connection.scalar(
             insert(t.models)
-            .values(name=new.model, workspace=new.workspace or None)
+            .values(name=name, workspace=workspace or None)
             .on_conflict_do_nothing()
             .returning(t.models.c.name)
         )
         owner = self._connection.scalar(
-            sa.select(t.models.c.workspace).where(t.models.c.name == new.model).with_for_update()
+            sa.select(t.models.c.workspace).where(t.models.c.name == name).with_for_update()
         )
-        if made and mlflow_has_model(self._connection, new.model):
+        if made and mlflow_has_model(self._connection, name):
             owner = None  # MLflow had it, without a workspace
-        if (owner or "") != new.workspace:
+        if (owner or "") != workspace:
             raise Conflict(
-                f"The model name {new.model!r} belongs to another workspace; choose another name with model_name.",
+                f"The model name {name!r} belongs to another workspace; choose another name with model_name.",
                 field="model_name",
             )
-        created = new.creation_time or _now_ms()
+        at = created or _now_ms()
         self._connection.execute(
             insert(cast(sa.Table, m.registered_models))
-            .values(workspace=m.WORKSPACE, name=new.model, creation_time=created, last_updated_time=created)
+            .values(workspace=m.WORKSPACE, name=name, creation_time=at, last_updated_time=at)
             .on_conflict_do_nothing()
         )
+        return made is not None
+
+    def update(self, version: ModelVersion, new: NewVersion) -> bool:
+        """See `service.usecases.ports.Models.update_version`."""
+        lineage = plain(new.lineage)
+        if is_older(lineage, version.lineage.exported_at):
+            return False
+        v, g = t.versions, m.model_versions
+        ours = (v.c.model == version.model) & (v.c.version == version.version)
+        said = {key: lineage.get(key) for key in ("original_stage", "exported_at")}
+        self._connection.execute(sa.update(v).where(ours).values(lineage=v.c.lineage.concat(sa.cast(said, JSONB))))
+        self._connection.execute(sa.update(v).where(ours).values(description=new.description))
+        theirs = (g.c.workspace == m.WORKSPACE) & (g.c.name == version.model) & (g.c.version == version.version)
+        wanted = {"description": new.description or None, "status": new.status}
+        differs = sa.or_(*(g.c[column].is_distinct_from(value) for column, value in wanted.items()))
+        later = sa.func.greatest(g.c.last_updated_time, new.last_updated_time)
+        done = self._connection.execute(
+            sa.update(g)
+            .where(theirs, differs | g.c.last_updated_time.is_distinct_from(later))
+            .values(**wanted, last_updated_time=later)
+        )
+        tags = upsert(
+            self._connection,
+            m.model_version_tags,
+            "value",
+            [
+                {
+                    "workspace": m.WORKSPACE,
+                    "name": version.model,
+                    "version": version.version,
+                    "key": key,
+                    "value": value,
+                }
+                for key, value in (new.tags or {}).items()
+            ],
+            ["workspace", "key", "name", "version"],
+        )
+        return bool(done.rowcount or tags or version.lineage.original_stage != said["original_stage"])
 
     def _already(self, new: NewVersion) -> ModelVersion | None:
         """The version made from the same original with the same bytes, if there is one."""
@@ -132,8 +170,8 @@ class VersionWriter:
                 storage_location=source,
                 run_id=new.run_id or None,
                 run_link=new.run_link or None,
-                status="READY",
-                status_message=None,
+                status=new.status,
+                status_message=new.status_message or None,
             )
         )
         self._insert_all(
@@ -148,6 +186,26 @@ class VersionWriter:
         listed = list(rows)
         if listed:
             self._connection.execute(sa.insert(table), listed)
+
+
+def is_older(lineage: Mapping[str, Any], than: int | None) -> bool:
+    """Whether an export was written before another one that was taken in already (both may not say)."""
+    exported_at = lineage.get("exported_at")
+    return exported_at is not None and than is not None and exported_at < than
+
+
+def upsert(
+    connection: sa.Connection, table: sa.TableClause, value: str, rows: Sequence[dict[str, Any]], keys: Sequence[str]
+) -> int:
+    """Insert, or set `value` where another one is; answers with the number of rows that changed."""
+    if not rows:
+        return 0
+    statement = insert(cast(sa.Table, table)).values(rows)
+    changes = table.c[value].is_distinct_from(statement.excluded[value])
+    done = connection.execute(
+        statement.on_conflict_do_update(index_elements=keys, set_={value: statement.excluded[value]}, where=changes)
+    )
+    return done.rowcount
 
 
 def mlflow_has_model(connection: sa.Connection, name: str) -> bool:

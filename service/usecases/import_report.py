@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,8 @@ from service.domain.model import ModelVersion
 from service.usecases.import_plan import Plan
 from service.usecases.ports import ModelDetails, NewVersion, TrackingCounts
 
-SHOWN = 1000
+SHOWN = 10_000
+"""Rows of each list in a report; how many more there are is told beside."""
 
 
 class Report:
@@ -23,52 +24,93 @@ class Report:
         self._import = import_
         self._plan = plan
         self._counts: dict[str, dict[str, int]] = {}
-        self._experiments: dict[str, str] = {}
+        self._experiments: dict[str, tuple[int, str]] = {}
         self._versions: list[tuple[NewVersion, ModelVersion]] = []
+        self._failed: list[Mapping[str, str]] = list(plan.missing)
+        self._models: list[dict[str, str]] = []
+        self._incomplete = list(plan.incomplete)
+        self._stages: list[dict[str, Any]] = []
 
     def tracking(self, counts: TrackingCounts) -> None:
         self._experiments.update(counts.experiments)
         for what in ("created", "updated", "skipped"):
             for kind, count in getattr(counts, what).items():
                 self._count(kind, what, count)
+        self._failed += counts.failed
 
-    def version(self, wanted: NewVersion, got: ModelVersion) -> None:
-        fresh = got.lineage.import_id == self._import.id
-        self._count("versions", "created" if fresh else "skipped", 1)
+    def model(self, name: str, details: ModelDetails, *, created: bool, changed: bool) -> None:
+        self._count("models", "created" if created else "updated" if changed else "skipped", 1)
+        self._models.append({"original_name": details.lineage["original_model"], "name": name})
+
+    def is_new(self, got: ModelVersion) -> bool:
+        return got.lineage.import_id == self._import.id
+
+    def version(self, wanted: NewVersion, got: ModelVersion, *, changed: bool) -> None:
+        self._count("versions", "created" if self.is_new(got) else "updated" if changed else "skipped", 1)
         self._versions.append((wanted, got))
 
     def artifacts(self, stored: int) -> None:
         self._count("artifact_files", "created", stored)
 
-    def renumbered(self, model: str, details: ModelDetails) -> ModelDetails:
-        """Aliases point to the numbers that the versions got here; those of absent versions are left out."""
-        numbers = {wanted.number: got.version for wanted, got in self._versions if wanted.model == model}
-        aliases = {alias: numbers[number] for alias, number in details.aliases.items() if number in numbers}
+    def renumbered(self, model: str, details: ModelDetails, known: Callable[[int], int | None]) -> ModelDetails:
+        """Aliases point to the numbers that the versions got here; those of versions never taken in are named.
+
+        `known` is the number here of a version that an earlier import brought.
+        """
+        numbers: dict[int, int] = {
+            wanted.number: got.version
+            for wanted, got in self._versions
+            if wanted.model == model and wanted.number is not None
+        }
+        aliases = {}
+        for alias, number in details.aliases.items():
+            here = numbers.get(number) or known(number)
+            if here is None:
+                reason = f"its version {number} was not taken in"
+                self._incomplete.append({"kind": "alias", "name": f"{model}@{alias}", "reason": reason})
+            else:
+                aliases[alias] = here
         return replace(details, aliases=aliases)
 
     def assignments(self, at: datetime) -> Iterator[Assignment]:
-        """The source's stages, when the caller named an environment to apply them to; the highest version wins."""
+        """The source's stages, when the caller named an environment to apply them to.
+
+        Of several versions in one stage the highest of the source's numbers wins, as in MLflow's own look-up of a
+        stage; the report names the others.
+        """
         environment = self._import.options.environment
         if not environment:
             return
-        for _, got in sorted(self._versions, key=lambda pair: pair[1].version):
-            stage = got.lineage.original_stage
+        stages: dict[tuple[str, str], list[tuple[NewVersion, ModelVersion]]] = {}
+        for wanted, got in sorted(self._versions, key=lambda pair: pair[0].number or 0, reverse=True):
+            stage = wanted.lineage["original_stage"]
             if stage and stage != "None":
-                yield Assignment(
-                    environment=environment,
-                    model=got.model,
-                    stage=stage,
-                    version=got.version,
-                    digest=got.digest,
-                    revision=0,
-                    assigned_by=self._import.created_by,
-                    assigned_at=at,
-                    comment=f"stage of {self._import.workspace}, by import {self._import.id}",
-                )
+                stages.setdefault((got.model, stage), []).append((wanted, got))
+        for (model, stage), ((_, got), *others) in stages.items():
+            self._stages.append(
+                {
+                    "environment": environment,
+                    "model": model,
+                    "stage": stage,
+                    "version": got.version,
+                    "instead_of": [other.version for _, other in others],
+                }
+            )
+            yield Assignment(
+                environment=environment,
+                model=model,
+                stage=stage,
+                version=got.version,
+                digest=got.digest,
+                revision=0,
+                assigned_by=self._import.created_by,
+                assigned_at=at,
+                comment=f"stage of {self._import.workspace}, by import {self._import.id}",
+            )
 
     def document(self) -> dict[str, Any]:
         """Plain JSON; for every kind `created + updated + skipped + failed = found`."""
-        for row in self._plan.missing:
+        for row in self._failed:
             self._count(row["kind"] + "s", "failed", 1)
         for counts in self._counts.values():
             counts["found"] = sum(counts.values())
@@ -78,10 +120,12 @@ class Report:
                 {
                     "original_id": record.experiment_id,
                     "original_name": record.name,
-                    "name": self._experiments[record.experiment_id],
+                    "id": str(self._experiments[record.experiment_id][0]),
+                    "name": self._experiments[record.experiment_id][1],
                 }
                 for record, _ in self._plan.batch.experiments
             ],
+            "models": self._models,
             "versions": [
                 {
                     "model": got.model,
@@ -93,10 +137,17 @@ class Report:
                 }
                 for _, got in self._versions
             ],
-            "failed": self._plan.missing[:SHOWN],
-            "unread_files": self._plan.unread[:SHOWN],
+            "stages": self._stages,
+            **_shown("failed", self._failed),
+            **_shown("incomplete", self._incomplete),
+            **_shown("unread_files", self._plan.unread),
         }
 
     def _count(self, kind: str, what: str, count: int) -> None:
         row = self._counts.setdefault(kind, {"created": 0, "updated": 0, "skipped": 0, "failed": 0})
         row[what] += count
+
+
+def _shown(name: str, rows: Sequence[Any]) -> dict[str, Any]:
+    left = len(rows) - SHOWN
+    return {name: list(rows[:SHOWN]), **({f"{name}_not_shown": left} if left > 0 else {})}

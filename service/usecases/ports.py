@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, BinaryIO, Protocol
 
@@ -189,8 +189,25 @@ class Models(Protocol):
         """Whether an import of the workspace may write to the experiment of that name, or create it."""
         ...
 
-    def set_details(self, name: str, details: ModelDetails) -> None:
-        """Write a registered model's description, tags and aliases; those it has and `details` lacks stay."""
+    def own(self, name: str, workspace: str, created: int | None) -> bool:
+        """Lock the model, creating it here and in MLflow's registry when the name is free; true when created.
+
+        Raises Conflict when another workspace owns the name.
+        """
+        ...
+
+    def set_details(self, name: str, details: ModelDetails) -> bool:
+        """Write a registered model's description, tags and aliases; those it has and `details` lacks stay.
+
+        True when anything changed. Details of an older export than the last one change nothing.
+        """
+        ...
+
+    def update_version(self, version: ModelVersion, new: NewVersion) -> bool:
+        """Description, tags, stage and time of update as the source has them now; true when anything changed.
+
+        Tags that it has and `new` lacks stay. An older export than the last one changes nothing.
+        """
         ...
 
     def add_version(self, new: NewVersion) -> ModelVersion:
@@ -226,6 +243,8 @@ class NewVersion:
     tags: Mapping[str, str] | None = None
     creation_time: int | None = None
     last_updated_time: int | None = None
+    status: str = "READY"
+    status_message: str = ""
 
 
 @dataclass(frozen=True)
@@ -241,13 +260,63 @@ class RunInfo:
 
 @dataclass(frozen=True)
 class ModelDetails:
-    """Times are milliseconds since 1970; the earliest creation and the latest update are kept."""
+    """Times are milliseconds since 1970; the earliest creation and the latest update are kept.
+
+    `lineage` says where the model was: `original_model`, `exported_at`, permissions and newer fields.
+    """
 
     description: str
     tags: Mapping[str, str]
     aliases: Mapping[str, int]
     creation_time: int | None = None
     last_updated_time: int | None = None
+    lineage: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a thing here is called there; `lineage` is what its export said beside."""
+
+    workspace: str
+    original_id: str
+    id: str
+    name: str
+    import_id: str
+    lineage: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class VersionOrigin:
+    workspace: str
+    original_model: str
+    original_version: str
+    model: str
+    version: int
+    digest: str
+
+
+class Origins(Protocol):
+    """Ids and names here for those there, and back; nothing found is an empty list."""
+
+    def experiments(self, workspace: str, original_id: str) -> Sequence[Origin]:
+        """By original id: several when a workspace's servers number alike. `name` is the central name."""
+        ...
+
+    def of_experiment(self, experiment_id: str) -> Sequence[Origin]:
+        """By central id: several when exports were merged."""
+        ...
+
+    def logged_models(self, workspace: str, original_id: str) -> Sequence[Origin]: ...
+
+    def of_logged_model(self, model_id: str) -> Sequence[Origin]: ...
+
+    def models(self, workspace: str, original_name: str) -> Sequence[Origin]:
+        """Registered models; `id` and `name` are the central name."""
+        ...
+
+    def versions(self, workspace: str, original_model: str, original_version: str) -> Sequence[VersionOrigin]:
+        """Several when the source's bytes changed between exports, or it was imported under several names."""
+        ...
 
 
 class Stages(Protocol):
@@ -285,6 +354,9 @@ class Transaction(Protocol):
 
     @property
     def stages(self) -> Stages: ...
+
+    @property
+    def origins(self) -> Origins: ...
 
 
 class RegistryStore(Protocol):
@@ -334,7 +406,7 @@ class IdsChanged(Exception):
 class TrackingBatch:
     """`experiments` pairs each record with its central name; runs and models of others name their experiment's id.
 
-    `lineage` is kept with each run, by original run id.
+    `lineage` is kept with each run, by original run id; likewise that of experiments and logged models.
     """
 
     import_id: str
@@ -343,13 +415,19 @@ class TrackingBatch:
     runs: Sequence[RunRecord]
     logged_models: Sequence[LoggedModelRecord]
     lineage: Mapping[str, Mapping[str, Any]]
+    experiment_lineage: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    logged_model_lineage: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class TrackingCounts:
-    """By kind: how many were created, updated, and left as they were; the experiments' names by original id."""
+    """By kind: how many were created, updated, and left as they were; the experiments by original id: (id, name).
+
+    `failed` are rows of kind, name and reason: what could not be written, one for each.
+    """
 
     created: Mapping[str, int]
     updated: Mapping[str, int]
     skipped: Mapping[str, int]
-    experiments: Mapping[str, str]
+    experiments: Mapping[str, tuple[int, str]]
+    failed: Sequence[Mapping[str, str]] = ()

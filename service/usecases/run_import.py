@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from service.domain.errors import RegistryError, Unavailable
@@ -133,13 +134,27 @@ class Importer:
     def _write(self, tx: Transaction, import_: Import, plan: Plan, spool: RunSpool, ids: CentralIds) -> Report:
         report = Report(import_, plan)
         report.tracking(self.tracking.write(tx, plan.batch, spool, ids))
+        made = {
+            name: tx.models.own(name, import_.workspace, details.creation_time)
+            for name, details in sorted(plan.details.items())
+        }
         for version in plan.versions:
-            report.version(version, tx.models.add_version(version))
+            got = tx.models.add_version(version)
+            changed = not report.is_new(got) and tx.models.update_version(got, version)
+            report.version(version, got, changed=changed)
         for name, details in plan.details.items():
-            tx.models.set_details(name, report.renumbered(name, details))
+            known = partial(_known_version, tx, import_.workspace, name, str(details.lineage.get("original_model", "")))
+            changed = tx.models.set_details(name, report.renumbered(name, details, known))
+            report.model(name, details, created=made[name], changed=changed)
         for assignment in report.assignments(self.clock()):
             tx.stages.assign(assignment)
         return report
+
+
+def _known_version(tx: Transaction, workspace: str, model: str, original_model: str, number: int) -> int | None:
+    """The newest version here that an earlier import made of the original one."""
+    found = tx.origins.versions(workspace, original_model, str(number))
+    return max((origin.version for origin in found if origin.model == model), default=None)
 
 
 class _Steps:

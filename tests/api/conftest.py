@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -14,7 +15,7 @@ from service.domain.identity import OPERATOR
 from service.usecases.manage_tokens import create_token
 from service.wiring import Parts
 from tests.api.traces import Unchanged, unchanged
-from tests.small_exports import RUN, packed, registered_model, run, version
+from tests.small_exports import MLMODEL, RUN, Document, Files, packed, registered_model, run, version
 
 OTHER_RUN = "f" * 32
 ORDERS = packed(
@@ -28,6 +29,8 @@ ORDERS = packed(
     }
 )
 Headers = Mapping[str, str]
+Send = Callable[..., dict[str, Any]]
+Rows = Callable[..., list[Any]]
 
 
 @pytest.fixture
@@ -47,6 +50,46 @@ def filled(places: FlaskClient, run_imports: Callable[[], int]) -> FlaskClient:
     assert run_imports() == 1
     assert places.put("/v1/environments/prod/models/orders/stages/Production", json={"version": 1}).status_code == 200
     return places
+
+
+def model_of(run_id: str, data: bytes = b"42") -> dict[str, bytes | Document]:
+    """A run with a model."""
+    return {
+        f"{run_id}/run.json": run(run_id),
+        f"{run_id}/artifacts/model/MLmodel": MLMODEL,
+        f"{run_id}/artifacts/model/model.pkl": data,
+    }
+
+
+@pytest.fixture
+def send(places: FlaskClient, run_imports: Callable[[], int]) -> Send:
+    """Import files for a workspace; answers with the report, or with the problem that refused them."""
+
+    def send(files: Files, workspace: str = "dev", **query: str) -> dict[str, Any]:
+        sent = places.post(f"/v1/workspaces/{workspace}/imports", data=packed(files), query_string=query)
+        assert sent.status_code == 202, sent.text
+        run_imports()
+        done = places.get(sent.headers["Location"]).get_json()
+        assert done["state"] in ("done", "refused")
+        if done["state"] == "refused":
+            return dict(done["problem"])
+        for kind, counts in done["report"]["counts"].items():
+            assert counts["found"] == sum(counts[what] for what in ("created", "updated", "skipped", "failed")), kind
+        return dict(done["report"])
+
+    return send
+
+
+@pytest.fixture
+def rows(engine: sa.Engine) -> Rows:
+    """Rows of a table in which each named column has the value."""
+
+    def ask(table: sa.TableClause, **wanted: object) -> list[Any]:
+        with engine.connect() as connection:
+            condition = [table.c[name] == value for name, value in wanted.items()]
+            return list(connection.execute(sa.select(table).where(*condition)))
+
+    return ask
 
 
 @pytest.fixture

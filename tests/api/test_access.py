@@ -46,6 +46,12 @@ TABLE: dict[tuple[str, str], tuple[Any, str]] = {
     ("DELETE", "/v1/imports/{import}"): (None, "200 200 403 403 403 403"),
     ("GET", f"/v1/workspaces/dev/runs/{RUN}"): (None, "200 200 403 403 403 403"),
     ("GET", f"/v1/runs/{RUN}"): (None, "200 200 403 403 403 403"),
+    ("GET", "/v1/workspaces/dev/experiments/7"): (None, "200 200 403 403 403 403"),
+    ("GET", "/v1/experiments/1"): (None, "200 200 403 403 403 403"),
+    ("GET", "/v1/workspaces/dev/logged-models/absent"): (None, "404 404 403 403 403 403"),
+    ("GET", "/v1/logged-models/absent"): (None, "404 404 404 404 404 404"),
+    ("GET", "/v1/workspaces/dev/models/orders"): (None, "200 200 403 403 403 403"),
+    ("GET", "/v1/workspaces/dev/models/orders/versions/1"): (None, "200 200 403 403 403 403"),
     ("GET", "/v1/models"): (None, ALL),
     # A model that a caller may not see is not there for it.
     ("GET", "/v1/models/orders"): (None, "200 200 404 200 200 404"),
@@ -75,7 +81,7 @@ def ask(client: FlaskClient, method: str, path: str, body: Any, headers: Headers
 
 def slug_of(document: dict[str, Any]) -> str:
     assert document["status"] == 404
-    return f"{document['kind']}-not-found"
+    return f"{document['kind'].replace(' ', '-')}-not-found"
 
 
 def filled_in(client: FlaskClient, parts: Parts, path: str) -> str:

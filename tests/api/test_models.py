@@ -127,6 +127,9 @@ def test_all_that_an_export_says_of_a_model(places: FlaskClient, run_imports: Ca
     assert report["failed"] == [
         {"kind": "version", "name": "orders/3", "reason": "the export does not hold the model's files"}
     ]
+    assert report["incomplete"] == [
+        {"kind": "alias", "name": "orders@lost", "reason": "its version 3 was not taken in"}
+    ]
     model = places.get("/v1/models/orders").get_json()
     assert (model["description"], model["tags"]) == ("Ünïcode", {"team": "a"})
     assert (model["aliases"], model["versions"]) == ({"champion": 10}, [2, 10])

@@ -14,7 +14,7 @@ from service.stores import tables as t
 from service.stores.memory_state import Transition
 from service.stores.postgres import PostgresRegistry
 from service.stores.queue import JobQueue
-from service.usecases.ports import RegistryStore, RunInfo
+from service.usecases.ports import Origin, RegistryStore, RunInfo
 
 
 class Registry(RegistryStore, Protocol):
@@ -25,6 +25,10 @@ class Registry(RegistryStore, Protocol):
     def add_logged_model(self, run_id: str, name: str, uri: str) -> None: ...
 
     def add_experiment(self, name: str, workspaces: Iterable[str] = ()) -> None: ...
+
+    def add_experiment_origin(self, origin: Origin) -> None: ...
+
+    def add_logged_model_origin(self, origin: Origin) -> None: ...
 
     def add_mlflow_model(self, name: str, versions: Iterable[int] = ()) -> None: ...
 
@@ -110,6 +114,48 @@ class SeededPostgres(PostgresRegistry):
                     )
                 )
 
+    def add_experiment_origin(self, origin: Origin) -> None:
+        lineage = dict(origin.lineage)
+        with self._seeds.begin() as connection:
+            known = sa.select(m.experiments.c.name).where(m.experiments.c.experiment_id == int(origin.id))
+            if connection.scalar(known) is None:
+                _experiment(connection, origin.name, experiment_id=int(origin.id))
+            connection.execute(
+                sa.insert(t.experiments).values(
+                    workspace=origin.workspace,
+                    original_id=origin.original_id,
+                    original_name=lineage.pop("original_name"),
+                    named=True,
+                    experiment_id=int(origin.id),
+                    import_id=_import(connection, origin.workspace, origin.import_id),
+                    lineage=lineage,
+                )
+            )
+
+    def add_logged_model_origin(self, origin: Origin) -> None:
+        with self._seeds.begin() as connection:
+            connection.execute(
+                sa.insert(m.logged_models).values(
+                    model_id=origin.id,
+                    experiment_id=_experiment(connection, f"of {origin.id}"),
+                    name=origin.name,
+                    artifact_location="",
+                    creation_timestamp_ms=1,
+                    last_updated_timestamp_ms=1,
+                    status=2,
+                    lifecycle_stage="active",
+                )
+            )
+            connection.execute(
+                sa.insert(t.logged_models).values(
+                    workspace=origin.workspace,
+                    original_model_id=origin.original_id,
+                    model_id=origin.id,
+                    import_id=_import(connection, origin.workspace, origin.import_id),
+                    lineage=origin.lineage,
+                )
+            )
+
     def add_mlflow_model(self, name: str, versions: Iterable[int] = ()) -> None:
         with self._seeds.begin() as connection:
             connection.execute(sa.insert(m.registered_models).values(workspace=m.WORKSPACE, name=name))
@@ -136,8 +182,8 @@ def _experiment(connection: sa.Connection, name: str, **values: int) -> int:
     return experiment_id
 
 
-def _import(connection: sa.Connection, workspace: str) -> str:
-    identifier = str(uuid.uuid4())
+def _import(connection: sa.Connection, workspace: str, identifier: str = "") -> str:
+    identifier = identifier or str(uuid.uuid4())
     connection.execute(
         sa.insert(t.imports).values(
             id=identifier,

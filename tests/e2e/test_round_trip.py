@@ -17,10 +17,14 @@ FAILED = {
     # PyPI's 1.2.0 exports no model files from MLflow 3.
     "mlflow317-tool120-model-dummy": {("version", FILELESS): 4},
     "mlflow222-git2407-models": {("run", RECORDED): 1, ("version", RECORDED): 1},
-    "mlflow222-tool120-experiment-unicode-edge": {("run", RECORDED): 1},
+    # A version without a run fails its whole model in the tool.
+    "mlflow222-tool120-models-traps": {("model", RECORDED): 1},
+    "mlflow317-master-models-traps": {("model", RECORDED): 1},
     "mlflow317-master-all": {("version", RECORDED): 1},
     "mlflow317-master-models": {("run", RECORDED): 1, ("version", RECORDED): 1},
 }
+# What is taken in although the tool gave it up half-way.
+INCOMPLETE = {"mlflow222-tool120-experiment-unicode-edge": ["06c17fe880df45299739358ea9f94ee0"]}
 # What is kept out, and told: traces, prompts and evaluation datasets.
 UNREAD = {
     "mlflow317-master-all": ("/traces/", "/prompts/", "/evaluation_datasets/"),
@@ -50,6 +54,7 @@ def test_round_trip(service: Service, client_environment: None, name: str) -> No
     for row in report["failed"]:
         failed[row["kind"], row["reason"]] = failed.get((row["kind"], row["reason"]), 0) + 1
     assert failed == FAILED.get(name, {})
+    assert [row["name"] for row in report["incomplete"]] == INCOMPLETE.get(name, [])
     unread = [path for path in report["unread_files"] if not any(part in path for part in UNREAD.get(name, ()))]
     assert unread == []
     assert compare_import(archive, workspace, service.url, service.token) == []
@@ -73,6 +78,5 @@ def test_the_command_names_each_difference(service: Service, client_environment:
     assert service.send("compared", archive).status_code == 201
     # Its run ids are those of another workspace already, so each run has another id here.
     differences = compare_import(archive, "compared", service.url, service.token)
-    assert {difference.where.rpartition(": ")[2] for difference in differences} <= {"run_id", "tags"}
-    assert differences
+    assert {difference.where.rpartition(": ")[2] for difference in differences} == {"run_id"}
     assert "Options:" in cli(service.environ, "compare", "--help")

@@ -189,6 +189,7 @@ def test_version_field_by_field() -> None:
         creation_timestamp=5,
         last_updated_timestamp=6,
         _experiment_name="/Shared/orders",
+        newer=[1],
     )
     (record,) = read_registered_model(registered_model(row), "", "").versions
     assert vars(record) == {
@@ -197,6 +198,7 @@ def test_version_field_by_field() -> None:
         "source": f"mlflow-artifacts:/7/{RUN}/artifacts/model",
         "stage": "Production",
         "status": "READY",
+        "status_message": "",
         "description": "good",
         "user": "jane",
         "run_link": "https://workspace.example/run",
@@ -206,6 +208,8 @@ def test_version_field_by_field() -> None:
         "last_updated_time": 6,
         "run_artifact_uri": f"mlflow-artifacts:/7/{RUN}/artifacts",
         "experiment_name": "/Shared/orders",
+        "download_uri": "",
+        "unknown": {"newer": [1]},
     }
 
 
