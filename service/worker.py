@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from datetime import timedelta
 
 import procrastinate
-from procrastinate import JobContext, PsycopgConnector, RetryStrategy
+from procrastinate import JobContext, RetryStrategy, exceptions
 from procrastinate import jobs as procrastinate_jobs
 
 from service.api.problem_documents import problem_document
 from service.domain.errors import RegistryError, Unavailable
 from service.settings import Settings
+from service.stores.job_connector import JobConnector
 from service.stores.queue import IMPORT_TASK, QUEUE, SCHEMA
+from service.usecases.collect_leftovers import collect_leftovers
 from service.usecases.run_import import Importer
-from service.wiring import make_parts
+from service.wiring import Parts, make_parts
 
 log = logging.getLogger(__name__)
 
@@ -22,16 +26,28 @@ HEARTBEAT = 2.0
 STALLED = 10.0
 """Seconds without a heartbeat after which a worker counts as dead and its jobs are taken up again."""
 
+MAINTENANCE = "maintenance"
+LEFTOVER_AGE = timedelta(days=1)
 
-def make_worker_app(settings: Settings) -> procrastinate.App:
-    parts = make_parts(settings)
-    importer = Importer(parts.store, parts.objects, parts.tracking, parts.clock, problem_document)
-    connector = PsycopgConnector(
+
+def make_worker_app(settings: Settings, parts: Parts | None = None) -> procrastinate.App:
+    """The tasks of a worker.
+
+    Args:
+        parts: stores to use instead of those the settings name.
+    """
+    parts = parts or make_parts(settings)
+    connector = JobConnector(
         conninfo=settings.database_url.replace("postgresql+psycopg2://", "postgresql://", 1),
         kwargs={"options": f"-c search_path={SCHEMA},public", "application_name": "model-registry-worker"},
     )
     app = procrastinate.App(connector=connector)
+    _add_import(app, Importer(parts.store, parts.objects, parts.tracking, parts.clock, problem_document))
+    _add_maintenance(app, parts)
+    return app
 
+
+def _add_import(app: procrastinate.App, importer: Importer) -> None:
     @app.task(
         name=IMPORT_TASK,
         queue=QUEUE,
@@ -39,24 +55,38 @@ def make_worker_app(settings: Settings) -> procrastinate.App:
         retry=RetryStrategy(max_attempts=MAX_ATTEMPTS, exponential_wait=2, retry_exceptions={Unavailable}),
     )
     def run_import(context: JobContext, import_id: str) -> None:
-        try:
-            importer.run(import_id)
-        except Unavailable as error:
-            if context.job.attempts + 1 >= MAX_ATTEMPTS:
-                importer.fail(import_id, error)
-            raise
-        except Exception:
-            # A defect of ours: say so in the import, keep the archive, and let the job's own log hold the traceback.
-            importer.fail(import_id, RegistryError("The import failed inside the service; its log names the import."))
-            raise
+        if context.job.attempts >= MAX_ATTEMPTS:
+            # Each of them ended with its worker: the next one would, too.
+            importer.give_up(import_id, RegistryError(f"The import ended {MAX_ATTEMPTS} workers; their logs say why."))
+            return
+        importer.run(import_id, last=context.job.attempts + 1 >= MAX_ATTEMPTS)
 
+
+def _add_maintenance(app: procrastinate.App, parts: Parts) -> None:
     @app.periodic(cron="* * * * * */5")
-    @app.task(name="retry-stalled", queue="maintenance", queueing_lock="retry-stalled")
+    @app.task(name="retry-stalled", queue=MAINTENANCE, queueing_lock="retry-stalled")
     async def retry_stalled(timestamp: int) -> None:
         for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED):
-            await app.job_manager.retry_job(job)
+            try:
+                if job.queue == QUEUE:
+                    await app.job_manager.retry_job(job)
+                else:  # it comes again by itself
+                    await app.job_manager.finish_job(job, procrastinate_jobs.Status.FAILED, delete_job=True)
+            except exceptions.ConnectorException:
+                log.info("job %s was taken up by someone else", job.id)
+        await asyncio.to_thread(requeue)
 
-    return app
+    def requeue() -> None:
+        """A worker that was taken for dead and then ends its job removes it, though another one has it by now."""
+        with parts.store.transaction() as tx:
+            for import_id in tx.imports.requeue():
+                log.warning("import %s had lost its job", import_id)
+
+    @app.periodic(cron="17 * * * *")
+    @app.task(name="collect-leftovers", queue=MAINTENANCE, queueing_lock="collect-leftovers")
+    def collect(timestamp: int) -> None:
+        count = collect_leftovers(parts.store, parts.objects, parts.clock() - LEFTOVER_AGE)
+        log.info("deleted %d objects that nothing refers to", count)
 
 
 def run_worker(settings: Settings, concurrency: int) -> None:

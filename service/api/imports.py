@@ -69,6 +69,15 @@ def add_imports(api: APIBlueprint, parts: Parts, max_bytes: int) -> None:
             tx.imports.finish(import_.id, ImportState.CANCELLED, parts.clock())
             return answer(_shown(tx.imports.get(import_.id)))
 
+    @api.post("/imports/<import_id>/retry", tags=[IMPORTS], responses={202: p.ImportOut, **problems(409)})
+    @authenticated()
+    def retry_import(path: p.ImportPath) -> Response:
+        """Try a failed import again, with the archive that was kept."""
+        import_ = _own_import(parts, path.import_id)
+        with parts.store.transaction() as tx:
+            again = tx.imports.retry(import_.id)
+        return answer(_shown(again), 202, {"Location": f"/v1/imports/{again.id}"})
+
     @api.get("/workspaces/<workspace>/imports", tags=[IMPORTS], responses={200: p.ImportsOut})
     @scoped("import", parameter="workspace")
     def list_imports(path: p.WorkspacePath, query: p.ImportListQuery) -> Response:

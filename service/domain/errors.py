@@ -56,6 +56,10 @@ class Conflict(RegistryError):
     title = "The request does not fit what is there"
 
 
+class ConcurrentChange(Conflict):
+    """Someone else wrote the same rows first; the same request may well succeed now."""
+
+
 class InUse(Conflict):
     slug = "in-use"
     title = "It is still used"

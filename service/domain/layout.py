@@ -10,7 +10,13 @@ models/pending/<id>/…                       copies on their way there
 
 from __future__ import annotations
 
+import re
+
+ARCHIVES = "imports/"
 PROXIED = "mlflow/"
+WORKSPACES = PROXIED + "workspaces/"
+VERSIONS = "models/sha256/"
+PENDING = "models/pending/"
 REGISTERED = "registered/"
 """`mlflow-artifacts:/registered/<hex>/…` reads `models/sha256/<hex>/…`."""
 
@@ -50,4 +56,34 @@ def version_uri(digest: str) -> str:
 
 
 def pending_prefix(identifier: str) -> str:
-    return f"models/pending/{identifier}/"
+    return f"{PENDING}{identifier}/"
+
+
+_RUN_FOLDER = re.compile(re.escape(WORKSPACES) + r"[^/]+/([0-9a-f]{32})/")
+_LOGGED_MODEL_FOLDER = re.compile(re.escape(WORKSPACES) + r"[^/]+/models/([^/]+)/")
+
+
+def run_of(folder: str) -> str | None:
+    """The run whose artifacts are below the folder; None when it is no run's."""
+    match = _RUN_FOLDER.fullmatch(folder)
+    return match[1] if match else None
+
+
+def logged_model_of(folder: str) -> str | None:
+    match = _LOGGED_MODEL_FOLDER.fullmatch(folder)
+    return match[1] if match else None
+
+
+def folder_of(uri: str) -> str | None:
+    """The folder that holds the `artifacts` of a run's or logged model's artifact URI."""
+    prefix = artifact_prefix(uri)
+    return None if prefix is None else prefix.removesuffix("artifacts")
+
+
+def digest_of(folder: str) -> str:
+    """Of a version's folder."""
+    return "sha256:" + folder.removeprefix(VERSIONS).rstrip("/")
+
+
+def import_of(folder: str) -> str:
+    return folder.removeprefix(ARCHIVES).rstrip("/")

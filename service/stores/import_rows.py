@@ -15,10 +15,12 @@ from service.domain.importing import Import, ImportOptions, ImportState
 from service.stores import tables as t
 from service.stores.plain import plain
 from service.stores.queue import JobQueue
+from service.stores.references import BEFORE_COLLECTING
 from service.stores.same_id import same_id
 
 _OPEN = (ImportState.RECEIVED, ImportState.RUNNING)
 _LIVE = (*_OPEN, ImportState.DONE)
+_LATER = t.imports.alias()
 
 
 class PostgresImports:
@@ -93,24 +95,20 @@ class PostgresImports:
         return [_import(row) for row in self._connection.execute(query)]
 
     def start(self, import_id: str, at: datetime) -> Import | None:
+        self._connection.execute(BEFORE_COLLECTING)
         row = self._connection.execute(
             sa.update(t.imports)
-            .where(same_id(t.imports.c.id, import_id), t.imports.c.state.in_(_OPEN))
+            .where(_open(import_id, None))
             .values(state=ImportState.RUNNING, started_at=at, attempts=t.imports.c.attempts + 1)
             .returning(t.imports)
         ).one_or_none()
         return _import(row) if row else None
 
-    def progress(self, import_id: str, progress: Mapping[str, int]) -> ImportState:
-        state: str | None = self._connection.scalar(
-            sa.update(t.imports)
-            .where(same_id(t.imports.c.id, import_id))
-            .values(progress=dict(progress))
-            .returning(t.imports.c.state)
+    def progress(self, import_id: str, attempt: int, progress: Mapping[str, int]) -> bool:
+        done = self._connection.execute(
+            sa.update(t.imports).where(_open(import_id, attempt)).values(progress=dict(progress))
         )
-        if state is None:
-            raise NotFound("import", import_id)
-        return ImportState(state)
+        return done.rowcount == 1
 
     def finish(
         self,
@@ -119,10 +117,11 @@ class PostgresImports:
         at: datetime,
         report: Mapping[str, Any] | None = None,
         problem: Mapping[str, Any] | None = None,
+        attempt: int | None = None,
     ) -> bool:
         done = self._connection.execute(
             sa.update(t.imports)
-            .where(same_id(t.imports.c.id, import_id), t.imports.c.state.in_(_OPEN))
+            .where(_open(import_id, attempt))
             .values(
                 state=state,
                 finished_at=at,
@@ -131,6 +130,42 @@ class PostgresImports:
             )
         )
         return done.rowcount == 1
+
+    def retry(self, import_id: str) -> Import:
+        known = self.get(import_id)
+        again = self._connection.execute(
+            sa.update(t.imports)
+            .where(
+                t.imports.c.id == known.id,
+                t.imports.c.state == ImportState.FAILED,
+                ~sa.exists().where(_LATER.c.key == known.key, _LATER.c.state.in_(_LIVE)),
+            )
+            .values(state=ImportState.RECEIVED, finished_at=None, problem=sa.null(), progress={})
+            .returning(t.imports)
+        ).one_or_none()
+        if again is None:
+            raise Conflict(
+                "Only an import that failed can be tried again, unless its archive has been sent again since.",
+                state=known.state,
+            )
+        self._queue.put(self._connection, known.id)
+        return _import(again)
+
+    def requeue(self) -> Sequence[str]:
+        lost = self._connection.scalars(
+            sa.select(t.imports.c.id)
+            .where(t.imports.c.state.in_(_OPEN), ~self._queue.holds(t.imports.c.id))
+            .order_by(t.imports.c.created_at)
+            .with_for_update(skip_locked=True)
+        ).all()
+        for import_id in lost:
+            self._queue.put(self._connection, import_id)
+        return lost
+
+
+def _open(import_id: str, attempt: int | None) -> sa.ColumnElement[bool]:
+    found = same_id(t.imports.c.id, import_id) & t.imports.c.state.in_(_OPEN)
+    return found if attempt is None else found & (t.imports.c.attempts == attempt)
 
 
 def _import(row: sa.Row[Any]) -> Import:

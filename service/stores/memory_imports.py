@@ -62,8 +62,12 @@ class MemoryImports:
             return None
         return self._write(replace(known, state=ImportState.RUNNING, started_at=at, attempts=known.attempts + 1))
 
-    def progress(self, import_id: str, progress: Mapping[str, int]) -> ImportState:
-        return self._write(replace(self.get(import_id), progress=dict(progress))).state
+    def progress(self, import_id: str, attempt: int, progress: Mapping[str, int]) -> bool:
+        known = self._open(import_id, attempt)
+        if known is None:
+            return False
+        self._write(replace(known, progress=dict(progress)))
+        return True
 
     def finish(
         self,
@@ -72,16 +76,35 @@ class MemoryImports:
         at: datetime,
         report: Mapping[str, Any] | None = None,
         problem: Mapping[str, Any] | None = None,
+        attempt: int | None = None,
     ) -> bool:
-        known = self._open(import_id)
+        known = self._open(import_id, attempt)
         if known is None:
             return False
         self._write(replace(known, state=state, finished_at=at, report=plain(report), problem=plain(problem)))
         return True
 
-    def _open(self, import_id: str) -> Import | None:
+    def retry(self, import_id: str) -> Import:
+        known = self.get(import_id)
+        if known.state is not ImportState.FAILED or any(held.import_.key == known.key for held in self._live()):
+            raise Conflict(
+                "Only an import that failed can be tried again, unless its archive has been sent again since.",
+                state=known.state,
+            )
+        self._state.queued[import_id] = None
+        return self._write(replace(known, state=ImportState.RECEIVED, finished_at=None, problem=None, progress={}))
+
+    def requeue(self) -> Sequence[str]:
+        lost = [held.import_.id for held in self._state.imports.values() if not held.import_.state.final]
+        lost = [import_id for import_id in lost if import_id not in self._state.queued]
+        self._state.queued.update(dict.fromkeys(lost))
+        return lost
+
+    def _open(self, import_id: str, attempt: int | None = None) -> Import | None:
         held = self._state.imports.get(import_id)
-        return None if held is None or held.import_.state.final else held.import_
+        if held is None or held.import_.state.final or attempt not in (None, held.import_.attempts):
+            return None
+        return held.import_
 
     def _write(self, changed: Import) -> Import:
         self._state.imports[changed.id] = replace(self._state.imports[changed.id], import_=changed)

@@ -7,6 +7,8 @@ import io
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import BinaryIO
 from urllib.parse import quote, urlencode
 
@@ -22,12 +24,12 @@ class MemoryObjects:
 
     def __init__(self) -> None:
         self._contents: dict[str, bytes] = {}
+        self._modified: dict[str, datetime] = {}
         self._lock = threading.Lock()
 
     def put(self, key: str, data: BinaryIO, size: int | None = None) -> ObjectInfo:
         content = _all(data, size)
-        with self._lock:
-            self._contents[key] = content
+        self._keep(key, content)
         return _info(key, content)
 
     @contextmanager
@@ -46,16 +48,20 @@ class MemoryObjects:
         for key in sorted(found):
             inner, slash, _ = key.removeprefix(prefix).partition("/")
             if recursive or not slash:
-                yield _info(key, found[key])
+                yield replace(_info(key, found[key]), modified=self._modified[key])
             elif inner not in folders:
                 folders.add(inner)
                 yield ObjectInfo(f"{prefix}{inner}/", 0, "")
 
     def copy(self, source: str, target: str) -> ObjectInfo:
         content = self._content(source)
-        with self._lock:
-            self._contents[target] = content
+        self._keep(target, content)
         return _info(target, content)
+
+    def _keep(self, key: str, content: bytes) -> None:
+        with self._lock:
+            self._contents[key] = content
+            self._modified[key] = datetime.now(UTC)
 
     def delete(self, keys: Iterable[str]) -> None:
         for key in keys:

@@ -12,6 +12,7 @@ from service.stores.memory_imports import MemoryImports
 from service.stores.memory_models import MemoryModels
 from service.stores.memory_origins import MemoryOrigins
 from service.stores.memory_places import MemoryEnvironments, MemoryTokens, MemoryWorkspaces
+from service.stores.memory_references import MemoryReferences
 from service.stores.memory_stages import MemoryStages
 from service.stores.memory_state import MlflowModel, State, Transition
 from service.usecases.ports import Origin, RunInfo
@@ -29,6 +30,7 @@ class MemoryTransaction:
     models: MemoryModels
     stages: MemoryStages
     origins: MemoryOrigins
+    references: MemoryReferences
 
     @classmethod
     def over(cls, state: State) -> MemoryTransaction:
@@ -43,6 +45,7 @@ class MemoryTransaction:
             models=models,
             stages=MemoryStages(state, environments, models),
             origins=MemoryOrigins(state),
+            references=MemoryReferences(state),
         )
 
 
@@ -111,6 +114,11 @@ class MemoryRegistry:
         """The ids of the imports that were queued for the worker, in that order."""
         with self.transaction() as tx:
             return list(tx.state.queued)
+
+    def lose_jobs(self) -> None:
+        """Forget what was queued."""
+        with self.transaction() as tx:
+            tx.state.queued.clear()
 
     def transitions(self) -> Sequence[Transition]:
         """Every change of a stage, in order."""

@@ -104,7 +104,7 @@ class S3Objects:
             for item in found if recursive else sorted(found, key=lambda item: item.object_name or ""):
                 name = item.object_name or ""
                 if not name.endswith("/"):
-                    yield ObjectInfo(name, item.size or 0, _etag(item.etag))
+                    yield ObjectInfo(name, item.size or 0, _etag(item.etag), item.last_modified)
                 # Some stores keep empty folders, also as keys; to us only objects below them exist.
                 elif not recursive and name != prefix and next(self.list(name), None):
                     yield ObjectInfo(name, 0, "")

@@ -6,17 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import psycopg2.errors
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from service.domain.errors import Conflict, InvalidInput, Unavailable
+from service.domain.errors import ConcurrentChange, Conflict, InvalidInput, Unavailable
 from service.stores.heads import at_head
 from service.stores.import_rows import PostgresImports
 from service.stores.model_rows import PostgresModels
 from service.stores.origin_rows import PostgresOrigins
 from service.stores.place_rows import PostgresEnvironments, PostgresTokens, PostgresWorkspaces
 from service.stores.queue import JobQueue
+from service.stores.references import PostgresReferences
 from service.stores.stage_rows import PostgresStages
+
+IDLE_SECONDS = 60
 
 
 def make_engine(url: str, pool: int = 16) -> sa.Engine:
@@ -30,7 +34,15 @@ def make_engine(url: str, pool: int = 16) -> sa.Engine:
         connect_args={"connect_timeout": 5, "application_name": "model-registry"},
     )
     sa.event.listen(engine, "handle_error", _refused_by_the_driver)
+    sa.event.listen(engine, "connect", _let_go_of_locks)
     return engine
+
+
+def _let_go_of_locks(driver: psycopg2.extensions.connection, _: object) -> None:
+    """A process that stands still inside a transaction must not hold up all others for as long as it stands."""
+    with driver.cursor() as cursor:
+        cursor.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_SECONDS}s'")
+    driver.commit()
 
 
 def _refused_by_the_driver(context: sa.engine.ExceptionContext) -> InvalidInput | None:
@@ -50,7 +62,8 @@ def translated() -> Iterator[None]:
     except (exc.OperationalError, exc.InterfaceError, exc.TimeoutError) as error:
         raise Unavailable("The database does not answer; try again in a moment.", part="postgres") from error
     except exc.IntegrityError as error:
-        raise Conflict("Something else changed the same rows at the same time; try again.") from error
+        kind = ConcurrentChange if isinstance(error.orig, psycopg2.errors.UniqueViolation) else Conflict
+        raise kind("Something else changed the same rows at the same time; try again.") from error
     except exc.DataError as error:
         raise _unstorable() from error
 
@@ -65,6 +78,7 @@ class PostgresTransaction:
     models: PostgresModels
     stages: PostgresStages
     origins: PostgresOrigins
+    references: PostgresReferences
 
 
 class PostgresRegistry:
@@ -87,6 +101,7 @@ class PostgresRegistry:
                 models=PostgresModels(connection),
                 stages=PostgresStages(connection, environments),
                 origins=PostgresOrigins(connection),
+                references=PostgresReferences(connection),
             )
 
     def check(self) -> None:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 SCHEMA = "jobs"
 IMPORT_TASK = "import"
 QUEUE = "imports"
+LOCK = "import:"
+
+_jobs = sa.table("procrastinate_jobs", sa.column("lock", sa.Text), sa.column("status"), schema=SCHEMA)
 
 
 class JobQueue:
@@ -33,7 +36,13 @@ class JobQueue:
     def put(self, connection: sa.Connection, import_id: str) -> None:
         """Queue the import, once however often it is put while it waits."""
         connection.execute(sa.text(f"SET LOCAL search_path TO {SCHEMA}, public"))
-        self._app.configure_task(IMPORT_TASK, queue=QUEUE, lock=f"import:{import_id}", connection=connection).defer(
+        self._app.configure_task(IMPORT_TASK, queue=QUEUE, lock=LOCK + import_id, connection=connection).defer(
             import_id=import_id
         )
         connection.execute(sa.text("SET LOCAL search_path TO DEFAULT"))
+
+    def holds(self, import_id: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+        """Whether a job of the import waits or runs."""
+        return sa.exists().where(
+            _jobs.c.lock == LOCK + sa.cast(import_id, sa.Text), sa.cast(_jobs.c.status, sa.Text).in_(("todo", "doing"))
+        )

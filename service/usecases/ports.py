@@ -23,11 +23,12 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """`size` in bytes; `etag` as the store gives it, without quotes."""
+    """`size` in bytes; `etag` as the store gives it, without quotes; `modified` when it was last put, if listed."""
 
     key: str
     size: int
     etag: str
+    modified: datetime | None = field(default=None, compare=False)
 
 
 class ObjectStore(Protocol):
@@ -130,14 +131,14 @@ class Imports(Protocol):
         ...
 
     def start(self, import_id: str, at: datetime) -> Import | None:
-        """received or running -> running, one attempt more; None when it is already final."""
+        """received or running -> running, one attempt more; None when it is already final.
+
+        The number of the attempt is its fence: what an earlier one writes afterwards is not taken.
+        """
         ...
 
-    def progress(self, import_id: str, progress: Mapping[str, int]) -> ImportState:
-        """Write progress; answers with the state, so that a cancelled import can stop.
-
-        Raises NotFound(kind="import").
-        """
+    def progress(self, import_id: str, attempt: int, progress: Mapping[str, int]) -> bool:
+        """False, and nothing written, when the import is final or a later attempt has begun."""
         ...
 
     def finish(
@@ -147,8 +148,23 @@ class Imports(Protocol):
         at: datetime,
         report: Mapping[str, Any] | None = None,
         problem: Mapping[str, Any] | None = None,
+        attempt: int | None = None,
     ) -> bool:
-        """To a final state; false, and nothing written, when it already has one."""
+        """To a final state; false, and nothing written, when it already has one.
+
+        With `attempt`, also when a later one has begun.
+        """
+        ...
+
+    def retry(self, import_id: str) -> Import:
+        """failed -> received, and queued again.
+
+        Raises NotFound(kind="import"), Conflict when it has not failed or the same request came again meanwhile.
+        """
+        ...
+
+    def requeue(self) -> Sequence[str]:
+        """Queue every open import that has no job; answers with their ids."""
         ...
 
 
@@ -334,6 +350,18 @@ class Stages(Protocol):
     def list(self, environment: str) -> Sequence[Assignment]: ...
 
 
+class References(Protocol):
+    """What rows say about the bucket's folders, which end with a slash."""
+
+    def unused(self, folders: Sequence[str]) -> Sequence[str]:
+        """Those of `folders` that no row refers to; never one that is not of our own layout."""
+        ...
+
+    def hold(self) -> bool:
+        """Whether no import runs; then none can start before the transaction ends."""
+        ...
+
+
 class Transaction(Protocol):
     """One database transaction; rolled back unless the block ends without an error."""
 
@@ -357,6 +385,9 @@ class Transaction(Protocol):
 
     @property
     def origins(self) -> Origins: ...
+
+    @property
+    def references(self) -> References: ...
 
 
 class RegistryStore(Protocol):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 
 from service.domain.errors import Conflict, InvalidInput, NotFound
@@ -39,9 +41,8 @@ def register_version(
         folder, found = _found(objects, logged)
     if not found:
         raise NotFound("artifact", artifact_path, f"Run {run_id!r} has no artifacts under {artifact_path!r}.")
-    manifest, mlmodel = _freeze(store, objects, folder, found)
     lineage = {**run.lineage, "run_id": run_id, "artifact_path": path}
-    with store.transaction() as tx:
+    with _frozen(store, objects, folder, found) as (manifest, mlmodel), store.transaction() as tx:
         return tx.models.add_version(
             NewVersion(
                 model=model,
@@ -73,7 +74,10 @@ def _clean(artifact_path: str) -> str:
     return path
 
 
-def _freeze(store: RegistryStore, objects: ObjectStore, folder: str, keys: list[str]) -> tuple[Manifest, MLmodel]:
+@contextmanager
+def _frozen(
+    store: RegistryStore, objects: ObjectStore, folder: str, keys: list[str]
+) -> Iterator[tuple[Manifest, MLmodel]]:
     """Copy first, hash the copy: what a client writes to the run meanwhile cannot get in between."""
     pending = pending_prefix(str(uuid.uuid4()))
     copies = {key: pending + key[len(folder) :] for key in keys}
@@ -84,13 +88,19 @@ def _freeze(store: RegistryStore, objects: ObjectStore, folder: str, keys: list[
         mlmodel = _mlmodel(objects, pending, manifest)
         with store.transaction() as tx:
             stored = tx.models.has_manifest(manifest.digest)
+        target = version_prefix(manifest.digest)
         if not stored:
-            target = version_prefix(manifest.digest)
             for file in manifest.files:
                 objects.copy(pending + file.path, target + file.path)
+        yield manifest, mlmodel
+        if not stored:
+            # Until now, no row told that these are not the leftovers of another import, and they may have gone as such.
+            present = {info.key for info in objects.list(target)}
+            for file in manifest.files:
+                if target + file.path not in present:
+                    objects.copy(pending + file.path, target + file.path)
     finally:
         objects.delete(copies.values())
-    return manifest, mlmodel
 
 
 def _hashed(objects: ObjectStore, key: str, path: str) -> ManifestFile:

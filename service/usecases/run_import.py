@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from service.domain.errors import RegistryError, Unavailable
+from service.domain.errors import ConcurrentChange, RegistryError, Unavailable
 from service.domain.importing import Import, ImportState
 from service.exports.archive import Limits, read_members
 from service.exports.survey import Survey, survey
@@ -36,8 +36,8 @@ log = logging.getLogger(__name__)
 ATTEMPTS = 5
 
 
-class Cancelled(Exception):
-    """The import reached a final state from outside while it ran."""
+class Superseded(Exception):
+    """The import was cancelled, or another attempt began while this one was taken for dead."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +51,11 @@ class Importer:
     problem: Any
     limits: Limits = field(default_factory=Limits)
 
-    def run(self, import_id: str) -> ImportState | None:
-        """Bring the import to a final state; None when it already had one.
+    def run(self, import_id: str, *, last: bool = False) -> ImportState | None:
+        """Bring the import to a final state and answer with it; None when it already had one.
 
-        Raises Unavailable when a part did not answer: the job is to be tried again.
+        Raises Unavailable when a part did not answer: the job is to be tried again, unless this was the `last`
+        attempt. That one, or a defect of ours, which is raised as it is, makes the import `failed`.
         """
         with self.store.transaction() as tx:
             import_ = tx.imports.start(import_id, self.clock())
@@ -63,38 +64,48 @@ class Importer:
             return None
         try:
             self._until_ids_hold(import_)
-            state = ImportState.DONE
-        except Cancelled:
-            state = ImportState.CANCELLED
-        except Unavailable:
+        except Superseded:
+            log.info("attempt superseded", extra={"import_id": import_id, "attempt": import_.attempts})
+        except Unavailable as error:
+            if last:
+                self._finish(import_, ImportState.FAILED, error)
             raise
         except RegistryError as error:
-            state = ImportState.REFUSED
             log.info("import refused", extra={"import_id": import_id, "slug": error.slug})
-            with self.store.transaction() as tx:
-                tx.imports.finish(import_id, state, self.clock(), problem=self.problem(error))
-        self.objects.delete([import_.archive_key])
-        return state
+            self._finish(import_, ImportState.REFUSED, error)
+        except Exception:
+            # Its traceback is for the job's log, not for the client.
+            defect = RegistryError("The import failed inside the service; its log names the import.")
+            self._finish(import_, ImportState.FAILED, defect)
+            raise
+        return self._clear(import_id)
 
-    def _clear(self, import_id: str) -> None:
-        """Delete the archive of an import that was cancelled, or whose last attempt ended before it could."""
-        with self.store.transaction() as tx:
-            import_ = tx.imports.get(import_id)
-        if import_.state is not ImportState.FAILED:
-            self.objects.delete([import_.archive_key])
-
-    def fail(self, import_id: str, error: RegistryError) -> None:
-        """Give up after the last attempt; the archive stays for whoever looks into it."""
+    def give_up(self, import_id: str, error: RegistryError) -> None:
+        """Make the import `failed` without another attempt; the archive stays, for a retry."""
         with self.store.transaction() as tx:
             tx.imports.finish(import_id, ImportState.FAILED, self.clock(), problem=self.problem(error))
+
+    def _finish(self, import_: Import, state: ImportState, error: RegistryError) -> None:
+        with self.store.transaction() as tx:
+            tx.imports.finish(import_.id, state, self.clock(), problem=self.problem(error), attempt=import_.attempts)
+
+    def _clear(self, import_id: str) -> ImportState:
+        """Delete the archive when nobody will read it again; whoever ended the import may have died before."""
+        with self.store.transaction() as tx:
+            import_ = tx.imports.get(import_id)
+        if import_.state.final and import_.state is not ImportState.FAILED:
+            self.objects.delete([import_.archive_key])
+        return import_.state
 
     def _until_ids_hold(self, import_: Import) -> None:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 self._take_in(import_)
                 return
-            except IdsChanged:
-                log.info("ids changed, planning again", extra={"import_id": import_.id, "attempt": attempt})
+            except (IdsChanged, ConcurrentChange) as change:
+                if attempt == ATTEMPTS and isinstance(change, ConcurrentChange):
+                    raise
+                log.info("ids changed, planning again", extra={"import_id": import_.id, "round": attempt})
         raise Unavailable("Other imports keep taking the same ids.", part="postgres")
 
     def _take_in(self, import_: Import) -> None:
@@ -107,8 +118,11 @@ class Importer:
             with self.store.transaction() as tx:
                 report = self._write(tx, import_, plan, spool, ids)
                 report.artifacts(stored)
-                if not tx.imports.finish(import_.id, ImportState.DONE, self.clock(), report=report.document()):
-                    raise Cancelled
+                document = report.document()
+                if not tx.imports.finish(
+                    import_.id, ImportState.DONE, self.clock(), report=document, attempt=import_.attempts
+                ):
+                    raise Superseded
 
     def _survey(self, import_: Import, spool: RunSpool) -> Survey:
         step = _Steps(self, import_)
@@ -158,7 +172,7 @@ def _known_version(tx: Transaction, workspace: str, model: str, original_model: 
 
 
 class _Steps:
-    """Writes progress at most twice a second, and notices there that the import was cancelled."""
+    """Writes progress at most twice a second, and notices there that the attempt is no longer wanted."""
 
     def __init__(self, importer: Importer, import_: Import, progress: Mapping[str, int] | None = None) -> None:
         self._importer = importer
@@ -173,6 +187,6 @@ class _Steps:
         self._last = now
         self._progress.update(progress)
         with self._importer.store.transaction() as tx:
-            state = tx.imports.progress(self._import.id, self._progress)
-        if state is not ImportState.RUNNING:
-            raise Cancelled
+            current = tx.imports.progress(self._import.id, self._import.attempts, self._progress)
+        if not current:
+            raise Superseded

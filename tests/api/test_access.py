@@ -43,6 +43,7 @@ TABLE: dict[tuple[str, str], tuple[Any, str]] = {
     ("GET", "/v1/workspaces/dev/imports"): (None, "200 200 403 403 403 403"),
     ("GET", "/v1/imports/{import}"): (None, "200 200 403 403 403 403"),
     ("GET", "/v1/imports/absent"): (None, "404 404 404 404 404 404"),
+    ("POST", "/v1/imports/{import}/retry"): (None, "409 409 403 403 403 403"),
     ("DELETE", "/v1/imports/{import}"): (None, "200 200 403 403 403 403"),
     ("GET", f"/v1/workspaces/dev/runs/{RUN}"): (None, "200 200 403 403 403 403"),
     ("GET", f"/v1/runs/{RUN}"): (None, "200 200 403 403 403 403"),
@@ -74,7 +75,7 @@ def ask(client: FlaskClient, method: str, path: str, body: Any, headers: Headers
     given = {"data": body} if isinstance(body, bytes) else {"json": body} if body is not None else {}
     response = client.open(path, method=method, headers=dict(headers), **given)
     if response.status_code >= 400:
-        slugs = {401: "not-authenticated", 403: "not-allowed"}
+        slugs = {401: "not-authenticated", 403: "not-allowed", 409: "conflict"}
         problem(response, response.status_code, slugs.get(response.status_code) or slug_of(response.get_json()))
     return response.status_code
 

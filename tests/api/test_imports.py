@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import sys
 import threading
 import time
 import zipfile
@@ -268,7 +269,8 @@ def test_cancelling(places: FlaskClient, parts: Parts, importer: Importer, run_i
 def test_an_import_that_failed(places: FlaskClient, parts: Parts, importer: Importer) -> None:
     """After the last attempt: the archive stays for whoever looks into it, and the export may be sent again."""
     sent = places.post(IMPORTS, data=ORDERS)
-    importer.fail(sent.get_json()["id"], Unavailable("The database does not answer.", part="postgres"))
+    assert problem(places.post(f"{sent.headers['Location']}/retry"), 409, "conflict")["state"] == "received"
+    importer.give_up(sent.get_json()["id"], Unavailable("The database does not answer.", part="postgres"))
     failed = places.get(sent.headers["Location"]).get_json()
     assert (failed["state"], failed["finished_at"], failed["report"]) == ("failed", NOW, None)
     assert failed["problem"] == {
@@ -280,7 +282,15 @@ def test_an_import_that_failed(places: FlaskClient, parts: Parts, importer: Impo
     }
     assert importer.run(failed["id"]) is None
     assert archives(parts) == [f"imports/{failed['id']}/archive"]
-    assert places.post(IMPORTS, data=ORDERS).get_json()["id"] != failed["id"]
+    again = places.post(IMPORTS, data=ORDERS)
+    assert again.get_json()["id"] != failed["id"]
+    problem(places.post(f"{sent.headers['Location']}/retry"), 409, "conflict")
+    places.delete(again.headers["Location"])
+    retried = places.post(f"{sent.headers['Location']}/retry")
+    assert (retried.status_code, retried.headers["Location"]) == (202, sent.headers["Location"])
+    assert retried.get_json() == received(id=failed["id"])
+    assert importer.run(failed["id"]) == "done"
+    assert archives(parts) == [f"imports/{again.get_json()['id']}/archive"], "of the one whose job has not run yet"
 
 
 def test_the_same_archive_at_the_same_time(places: FlaskClient, parts: Parts, run_imports: Callable[[], int]) -> None:
@@ -438,8 +448,8 @@ def test_a_crash_leaves_nothing_that_is_seen(
     sent = places.post(IMPORTS, data=ORDERS)
     before = traces(engine, parts.objects).rows
     with monkeypatch.context() as patch:
-        patch.setattr("service.usecases.run_import.Report.document", lambda _: 1 / 0)
-        with pytest.raises(ZeroDivisionError):
+        patch.setattr("service.usecases.run_import.Report.document", lambda _: sys.exit())
+        with pytest.raises(SystemExit):
             importer.run(sent.get_json()["id"])
     assert traces(engine, parts.objects).rows == before
     assert places.get("/v1/models").get_json() == {"models": []}

@@ -34,6 +34,8 @@ class Registry(RegistryStore, Protocol):
 
     def queued(self) -> Sequence[str]: ...
 
+    def lose_jobs(self) -> None: ...
+
     def transitions(self) -> Sequence[Transition]: ...
 
 
@@ -168,6 +170,11 @@ class SeededPostgres(PostgresRegistry):
         with self._seeds.connect() as connection:
             jobs = sa.text("SELECT args->>'import_id' FROM jobs.procrastinate_jobs ORDER BY id")
             return list(connection.scalars(jobs))
+
+    def lose_jobs(self) -> None:
+        with self._seeds.begin() as connection:
+            connection.execute(sa.text("SET LOCAL search_path TO jobs"))  # its triggers need it
+            connection.execute(sa.text("DELETE FROM procrastinate_jobs"))
 
     def transitions(self) -> Sequence[Transition]:
         order = (t.transitions.c.at, t.transitions.c.revision)

@@ -55,7 +55,7 @@ def change_everything(tx: Transaction) -> None:
     tx.imports.add(new_import("b"), None)
     first = tx.imports.list(None, 100, None)[-1].id
     tx.imports.start(first, at(2))
-    tx.imports.progress(first, {"rows": 1})
+    tx.imports.progress(first, 1, {"rows": 1})
     tx.models.add_version(new_version("new", content="c"))
     tx.models.add_version(new_version("iris", content="d"))
     tx.models.set_details("iris", ModelDetails("text", {"tag": "value"}, {"alias": 1}))

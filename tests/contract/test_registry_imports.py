@@ -132,8 +132,9 @@ def test_no_such_import(store: Registry, name: str) -> None:
             tx.imports.get(name)
         assert caught.value.where == {"kind": "import", "name": name}
         with pytest.raises(NotFound) as caught:
-            tx.imports.progress(name, {})
+            tx.imports.retry(name)
         assert caught.value.where == {"kind": "import", "name": name}
+        assert tx.imports.progress(name, 0, {}) is False
         with pytest.raises(NotFound):
             tx.imports.list(None, 10, name)
         assert tx.imports.start(name, at(0)) is None
@@ -164,18 +165,85 @@ def test_a_final_import_does_not_start(store: Registry, state: ImportState) -> N
 def test_progress(store: Registry) -> None:
     new = add(store, new_import())
     with store.transaction() as tx:
-        assert tx.imports.progress(new.id, {"bytes": 2**40}) == ImportState.RECEIVED
+        assert tx.imports.progress(new.id, 0, {"bytes": 2**40})
         tx.imports.start(new.id, at(1))
-        assert tx.imports.progress(new.id, {"rows": 1, "bytes": 2}) == ImportState.RUNNING
+        assert tx.imports.progress(new.id, 1, {"rows": 1, "bytes": 2})
     assert get(store, new.id).progress == {"rows": 1, "bytes": 2}
 
 
 def test_progress_tells_of_a_cancellation(store: Registry) -> None:
     new = add(store, new_import())
     finish(store, new.id, ImportState.CANCELLED)
+    before = get(store, new.id)
     with store.transaction() as tx:
-        assert tx.imports.progress(new.id, {"rows": 1}) == ImportState.CANCELLED
-    assert get(store, new.id).state == ImportState.CANCELLED
+        assert tx.imports.progress(new.id, 0, {"rows": 1}) is False
+    assert get(store, new.id) == before
+
+
+def test_an_earlier_attempt_writes_no_more(store: Registry) -> None:
+    new = add(store, new_import())
+    with store.transaction() as tx:
+        tx.imports.start(new.id, at(1))
+        second = tx.imports.start(new.id, at(2))
+    with store.transaction() as tx:
+        assert tx.imports.progress(new.id, 1, {"rows": 1}) is False
+        assert tx.imports.finish(new.id, ImportState.DONE, at(3), report={}, attempt=1) is False
+    assert get(store, new.id) == second
+    with store.transaction() as tx:
+        assert tx.imports.progress(new.id, 2, {"rows": 2})
+        assert tx.imports.finish(new.id, ImportState.DONE, at(4), report={}, attempt=2)
+
+
+def test_retry(store: Registry) -> None:
+    new = add(store, new_import())
+    with store.transaction() as tx:
+        started = tx.imports.start(new.id, at(1))
+        tx.imports.progress(new.id, 1, {"rows": 1})
+    assert started is not None
+    finish(store, new.id, ImportState.FAILED, problem={"title": "No"})
+    with store.transaction() as tx:
+        again = tx.imports.retry(new.id)
+    assert again == get(store, new.id) == replace(started, state=ImportState.RECEIVED)
+    assert set(store.queued()) == {new.id}
+    assert add(store, new_import()) == again
+
+
+@pytest.mark.parametrize("state", [state for state in ImportState if state is not ImportState.FAILED])
+def test_only_what_failed_is_tried_again(store: Registry, state: ImportState) -> None:
+    new = add(store, new_import())
+    if state is not ImportState.RECEIVED:
+        with store.transaction() as tx:
+            tx.imports.start(new.id, at(1))
+    if state.final:
+        finish(store, new.id, state)
+    before = get(store, new.id)
+    with pytest.raises(Conflict) as caught, store.transaction() as tx:
+        tx.imports.retry(new.id)
+    assert caught.value.where == {"state": state}
+    assert get(store, new.id) == before
+
+
+def test_what_came_again_is_not_tried_again(store: Registry) -> None:
+    first = add(store, new_import("a"))
+    finish(store, first.id, ImportState.FAILED)
+    second = add(store, new_import("a", minutes=1))
+    with pytest.raises(Conflict), store.transaction() as tx:
+        tx.imports.retry(first.id)
+    finish(store, second.id, ImportState.REFUSED)
+    with store.transaction() as tx:
+        assert tx.imports.retry(first.id).state == ImportState.RECEIVED
+
+
+def test_requeue(store: Registry) -> None:
+    waiting, running, done = (add(store, new_import(name, minutes=minutes)) for minutes, name in enumerate("abc"))
+    with store.transaction() as tx:
+        tx.imports.start(running.id, at(1))
+        tx.imports.finish(done.id, ImportState.DONE, at(1))
+        assert tx.imports.requeue() == []
+    store.lose_jobs()
+    with store.transaction() as tx:
+        assert tx.imports.requeue() == [waiting.id, running.id]
+    assert list(store.queued()) == [waiting.id, running.id]
 
 
 @pytest.mark.parametrize("started", [True, False])
@@ -213,7 +281,7 @@ def test_what_a_caller_changes_later_is_not_stored(store: Registry) -> None:
     new = add(store, new_import())
     progress, report = {"rows": 1}, {"models": ["a"]}
     with store.transaction() as tx:
-        tx.imports.progress(new.id, progress)
+        tx.imports.progress(new.id, 0, progress)
         tx.imports.finish(new.id, ImportState.DONE, at(1), report=report)
     progress["rows"] = 2
     report["models"].append("b")

@@ -1,0 +1,28 @@
+"""Which of the bucket's folders records in memory refer to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from service.domain.importing import ImportState
+from service.domain.layout import ARCHIVES, folder_of, version_prefix
+from service.stores.memory_state import State
+from service.stores.references import is_ours
+
+
+class MemoryReferences:
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def unused(self, folders: Sequence[str]) -> Sequence[str]:
+        imports = [held.import_ for held in self._state.imports.values()]
+        used: set[str | None] = {
+            f"{ARCHIVES}{known.id}/" for known in imports if not known.state.final or known.state is ImportState.FAILED
+        }
+        used.update(folder_of(run.artifact_uri) for run in self._state.runs.values())
+        used.update(map(folder_of, self._state.logged_models.values()))
+        used.update(map(version_prefix, self._state.manifests))
+        return [folder for folder in folders if is_ours(folder) and folder not in used]
+
+    def hold(self) -> bool:
+        return all(held.import_.state is not ImportState.RUNNING for held in self._state.imports.values())

@@ -1,0 +1,79 @@
+"""Which of the bucket's folders rows refer to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import sqlalchemy as sa
+
+from service.domain.importing import ImportState
+from service.domain.layout import (
+    ARCHIVES,
+    PENDING,
+    VERSIONS,
+    digest_of,
+    folder_of,
+    import_of,
+    logged_model_of,
+    run_of,
+    version_prefix,
+)
+from service.stores import mlflow_tables as m
+from service.stores import tables as t
+
+_LOCK = "hashtextextended('collect leftovers', 0)"
+BEFORE_COLLECTING = sa.text(f"SELECT pg_advisory_xact_lock_shared({_LOCK})")
+"""Until the transaction that executes this has ended, nothing is collected."""
+
+_READ = (ImportState.RECEIVED, ImportState.RUNNING, ImportState.FAILED)
+
+
+class PostgresReferences:
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def unused(self, folders: Sequence[str]) -> Sequence[str]:
+        ours = [folder for folder in folders if is_ours(folder)]
+        used = self._archives(ours) | self._runs(ours) | self._logged_models(ours) | self._versions(ours)
+        return [folder for folder in ours if folder not in used]
+
+    def _archives(self, folders: Iterable[str]) -> set[str]:
+        ids = [import_of(folder) for folder in folders if folder.startswith(ARCHIVES)]
+        text = sa.cast(t.imports.c.id, sa.Text)
+        return {f"{ARCHIVES}{found}/" for found in self._found(text, text.in_(ids) & t.imports.c.state.in_(_READ))}
+
+    def _runs(self, folders: Iterable[str]) -> set[str]:
+        return self._located(run_of, folders, m.runs.c.run_uuid, m.runs.c.artifact_uri)
+
+    def _logged_models(self, folders: Iterable[str]) -> set[str]:
+        models = m.logged_models
+        return self._located(logged_model_of, folders, models.c.model_id, models.c.artifact_location)
+
+    def _located(
+        self,
+        id_of: Callable[[str], str | None],
+        folders: Iterable[str],
+        column: sa.ColumnElement[str],
+        uri: sa.ColumnElement[str],
+    ) -> set[str]:
+        ids = [found for folder in folders if (found := id_of(folder)) is not None]
+        return {folder for found in self._found(uri, column.in_(ids)) if (folder := folder_of(found)) is not None}
+
+    def _versions(self, folders: Iterable[str]) -> set[str]:
+        digests = [digest_of(folder) for folder in folders if folder.startswith(VERSIONS)]
+        return set(map(version_prefix, self._found(t.manifests.c.digest, t.manifests.c.digest.in_(digests))))
+
+    def _found(self, column: sa.ColumnElement[str], condition: sa.ColumnElement[bool]) -> Iterable[str]:
+        return self._connection.scalars(sa.select(column).where(condition))
+
+    def hold(self) -> bool:
+        if not self._connection.scalar(sa.text(f"SELECT pg_try_advisory_xact_lock({_LOCK})")):
+            return False
+        running = sa.exists().where(t.imports.c.state == ImportState.RUNNING)
+        return not self._connection.scalar(sa.select(running))
+
+
+def is_ours(folder: str) -> bool:
+    """Whether only the registry decides what is below the folder, and a row tells of it."""
+    fixed = folder.startswith((ARCHIVES, PENDING, VERSIONS))
+    return fixed or run_of(folder) is not None or logged_model_of(folder) is not None

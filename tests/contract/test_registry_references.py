@@ -1,0 +1,75 @@
+"""Which folders of the bucket the rows of every registry refer to."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.domain.importing import ImportState
+from service.domain.layout import artifact_uri, logged_model_path, pending_prefix, run_path, version_prefix
+from service.usecases.ports import RunInfo
+from tests.contract.registries import Registry
+from tests.contract.samples import at, fill, new_import, new_version
+
+RUN = "0123456789abcdef" * 2
+OTHER = RUN[::-1]
+
+
+@pytest.fixture(autouse=True)
+def _workspaces(store: Registry) -> None:
+    fill(store)
+
+
+def unused(store: Registry, *folders: str) -> list[str]:
+    with store.transaction() as tx:
+        return list(tx.references.unused(folders))
+
+
+@pytest.mark.parametrize("state", list(ImportState))
+def test_archives(store: Registry, state: ImportState) -> None:
+    new = new_import()
+    with store.transaction() as tx:
+        tx.imports.add(new, None)
+        if state is not ImportState.RECEIVED:
+            tx.imports.start(new.id, at(1))
+        if state.final:
+            tx.imports.finish(new.id, state, at(2))
+    read_again = not state.final or state is ImportState.FAILED
+    mine, absent = f"imports/{new.id}/", f"imports/{RUN}/"
+    assert unused(store, mine, absent) == [absent] if read_again else [mine, absent]
+
+
+def test_versions(store: Registry) -> None:
+    with store.transaction() as tx:
+        digest = tx.models.add_version(new_version()).digest
+    absent = version_prefix("sha256:" + "0" * 64)
+    assert unused(store, version_prefix(digest), absent, pending_prefix("a")) == [absent, pending_prefix("a")]
+
+
+def test_artifacts(store: Registry) -> None:
+    """A run counts where it keeps its artifacts, which is not below another workspace."""
+    store.add_run(RunInfo(RUN, "1", "", artifact_uri(run_path("dev", RUN)), {}))
+    store.add_logged_model(RUN, "model", artifact_uri(logged_model_path("dev", "m-1")))
+    mine = [f"mlflow/workspaces/dev/{RUN}/", "mlflow/workspaces/dev/models/m-1/"]
+    absent = [
+        f"mlflow/workspaces/dev/{OTHER}/",
+        f"mlflow/workspaces/other/{RUN}/",
+        "mlflow/workspaces/dev/models/m-2/",
+    ]
+    assert unused(store, *mine, *absent) == absent
+
+
+def test_what_is_not_ours_is_left(store: Registry) -> None:
+    assert unused(store, "mlflow/1/", "mlflow/workspaces/dev/traces/", f"other/{RUN}/", "models/") == []
+
+
+def test_hold(store: Registry) -> None:
+    new = new_import()
+    with store.transaction() as tx:
+        tx.imports.add(new, None)
+        assert tx.references.hold() is True
+    with store.transaction() as tx:
+        tx.imports.start(new.id, at(1))
+    with store.transaction() as tx:
+        assert tx.references.hold() is False
+        tx.imports.finish(new.id, ImportState.DONE, at(1))
+        assert tx.references.hold() is True
