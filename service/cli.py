@@ -50,12 +50,12 @@ def serve(bind: str, workers: int) -> None:
 def worker(concurrency: int) -> None:
     """Run received imports."""
     from service.settings import Settings
-    from service.worker import run_worker
+    from service.worker import make_worker_app, run_worker
 
     _checked_environ(os.environ)
     _end_on_sigterm()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    run_worker(Settings.from_env(os.environ), concurrency)
+    run_worker(make_worker_app(Settings.from_env(os.environ)), concurrency)
 
 
 @main.command()

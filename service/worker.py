@@ -89,13 +89,13 @@ def _add_maintenance(app: procrastinate.App, parts: Parts) -> None:
         log.info("deleted %d objects that nothing refers to", count)
 
 
-def run_worker(settings: Settings, concurrency: int) -> None:
-    """Run jobs until SIGINT or SIGTERM; what is running then is finished first."""
+def run_worker(app: procrastinate.App, concurrency: int, *, wait: bool = True) -> None:
+    """Run jobs until SIGINT or SIGTERM, without `wait` until none is left; what is running then is finished first."""
     logging.getLogger("procrastinate").setLevel(logging.WARNING)  # it tells of every job, the periodic ones too
-    app = make_worker_app(settings)
     log.info("worker started")
     app.run_worker(
         concurrency=concurrency,
+        wait=wait,
         listen_notify=True,
         fetch_job_polling_interval=5,
         update_heartbeat_interval=HEARTBEAT,

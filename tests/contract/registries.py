@@ -9,6 +9,7 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
+from service.domain.layout import folder_of, logged_model_of
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
 from service.stores.memory_state import Transition
@@ -72,7 +73,7 @@ class SeededPostgres(PostgresRegistry):
                 )
 
     def add_logged_model(self, run_id: str, name: str, uri: str) -> None:
-        model_id = f"m-{uuid.uuid4().hex}"
+        model_id = logged_model_of(folder_of(uri) or "") or f"m-{uuid.uuid4().hex}"
         self._step += 1
         with self._seeds.begin() as connection:
             connection.execute(

@@ -1,0 +1,117 @@
+"""Real worker and web processes, forked from one that has imported everything, so that each starts in milliseconds."""
+
+from __future__ import annotations
+
+import io
+import multiprocessing
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+import procrastinate
+import sqlalchemy as sa
+from procrastinate.contrib.sqlalchemy import SQLAlchemyPsycopg2Connector
+
+from service.app import create_app
+from service.settings import Settings
+from service.worker import MAINTENANCE, make_worker_app, run_worker
+from tests.crash.faults import Fuse, Point, faulty_parts, watch_jobs
+
+_server = multiprocessing.get_context("forkserver")
+_server.set_forkserver_preload(["tests.crash.processes", "pytest"])
+
+
+def work(settings: Settings, log: Path, at: Point | None, sent: signal.Signals) -> None:
+    """The worker of `model-registry worker`, until no job is left."""
+    os.dup2(os.open(log.with_suffix(".err"), os.O_WRONLY | os.O_CREAT | os.O_APPEND), sys.stderr.fileno())
+    fuse = Fuse(log, at, sent)
+    app = make_worker_app(settings, faulty_parts(settings, fuse))
+    watch_jobs(app, fuse)
+    run_worker(app, 1, wait=False)
+
+
+def receive(settings: Settings, log: Path, at: Point | None, path: str, body: bytes, token: str) -> None:
+    """One request to the API, in a process of its own."""
+    app = create_app(settings, faulty_parts(settings, Fuse(log, at)))
+    response = app.test_client().post(path, input_stream=io.BytesIO(body), headers={"Authorization": f"Bearer {token}"})
+    os._exit(0 if response.status_code == 202 else 1)
+
+
+@dataclass(frozen=True)
+class Running:
+    process: ForkServerProcess
+    log: Path
+
+    def end(self, seconds: float = 60.0) -> bool:
+        """Wait for the end; whether it was killed."""
+        self.process.join(seconds)
+        assert self.process.exitcode in (0, -signal.SIGKILL), (self.process.exitcode, self.steps()[-1:], self.errors())
+        return self.process.exitcode == -signal.SIGKILL
+
+    def steps(self) -> list[str]:
+        return self.log.read_text().splitlines() if self.log.exists() else []
+
+    def errors(self) -> str:
+        file = self.log.with_suffix(".err")
+        return file.read_text()[-3000:] if file.exists() else ""
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
+
+
+class Processes:
+    """Starts processes over one database and bucket."""
+
+    def __init__(self, settings: Settings, engine: sa.Engine, logs: Path) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._logs = logs
+        self._started: list[Running] = []
+
+    def worker(self, at: Point | None = None, *, sent: signal.Signals = signal.SIGKILL, look: bool = True) -> Running:
+        """A worker that sends itself `sent` at a step; `look` after it first, as time would."""
+        if look:
+            self.look_after()
+        return self._start(work, at, sent)
+
+    def steps(self, number: int) -> list[str]:
+        """Of the process that was started as the `number`th."""
+        return self._started[number].steps()
+
+    def request(self, at: Point | None, path: str, body: bytes, token: str) -> Running:
+        return self._start(receive, at, path, body, token)
+
+    def _start(self, target: object, *arguments: object) -> Running:
+        log = self._logs / f"{len(self._started)}.log"
+        process = _server.Process(target=target, args=(self._settings, log, *arguments))  # type: ignore[arg-type]
+        process.start()
+        running = Running(process, log)
+        self._started.append(running)
+        return running
+
+    def look_after(self) -> None:
+        """What time brings: the heartbeats of the dead grow old, and the maintenance task comes."""
+        dead = not any(running.process.is_alive() for running in self._started)
+        with self._engine.begin() as connection:
+            if dead:
+                self.age_heartbeats(connection)
+            connection.execute(sa.text("SET LOCAL search_path TO jobs, public"))
+            procrastinate.App(connector=SQLAlchemyPsycopg2Connector()).configure_task(
+                "retry-stalled", queue=MAINTENANCE, connection=connection
+            ).defer(timestamp=0)
+
+    def age_heartbeats(self, connection: sa.Connection) -> None:
+        connection.execute(
+            sa.text("UPDATE jobs.procrastinate_workers SET last_heartbeat = now() - interval '1 minute'")
+        )
+
+    def close(self) -> None:
+        for running in self._started:
+            if running.process.is_alive():
+                running.process.kill()
+            running.process.join()

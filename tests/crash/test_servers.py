@@ -1,0 +1,101 @@
+"""kill -9 of Postgres and of the object store while an import runs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from service.domain.importing import ImportState
+from service.embedded.objects import EmbeddedObjects
+from service.embedded.parts import free_port
+from service.embedded.postgres import EmbeddedPostgres
+from service.settings import S3Settings, Settings
+from service.stores.migrate import migrate
+from service.stores.postgres import make_engine
+from tests.conftest import export
+from tests.crash.conftest import MakePlace, Place, close_place, open_place
+
+EXPORT = "mlflow222-tool120-models"
+Servers = tuple[EmbeddedPostgres, EmbeddedObjects, Place]
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Of these tests alone: nobody else's connections may break."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        postgres = EmbeddedPostgres(Path(folder) / "postgres")
+        objects = EmbeddedObjects(tmp_path_factory.mktemp("objects"), free_port())
+        postgres.start()
+        objects.start()
+        url = sa.make_url(postgres.url).update_query_dict({"options": "-csearch_path=public"})
+        s3 = S3Settings(objects.endpoint, objects.access_key, objects.secret_key, "crash-servers")
+        settings = Settings(url.render_as_string(hide_password=False), s3, "http://127.0.0.1:5080")
+        engine = make_engine(settings.database_url)
+        migrate(engine, lambda _: None)
+        engine.dispose()
+        place = open_place(settings, tmp_path_factory.mktemp("logs"))
+        yield postgres, objects, place
+        close_place(place)
+        objects.stop()
+        postgres.stop()
+
+
+def _killed(server: EmbeddedPostgres | EmbeddedObjects) -> None:
+    assert server._child is not None
+    assert server._child.pid is not None
+    os.kill(server._child.pid, signal.SIGKILL)
+    while server.exit_code() is None:
+        time.sleep(0.01)
+    server.start()
+
+
+@pytest.mark.slow
+def test_servers_killed_during_an_import(servers: Servers, make_place: MakePlace) -> None:
+    whole = make_place()
+    whole.receive(export(EXPORT))
+    began = time.monotonic()
+    whole.finish()
+    length = time.monotonic() - began
+    expected = whole.check()
+    postgres, objects, place = servers
+    import_id = place.receive(export(EXPORT))
+    for number in range(8):
+        worker = place.processes.worker()
+        time.sleep(length * (1 + number) / 10)
+        _killed(objects if number % 2 else postgres)
+        # It may end with the connection that it lost: whatever runs it starts the next one.
+        worker.process.join(90)
+        place.engine.dispose()
+        _no_waiting(place)
+    _until_final(place, import_id)
+    assert place.state(import_id) is ImportState.DONE
+    assert _same(place.check(), expected)
+
+
+def _no_waiting(place: Place) -> None:
+    """A failed attempt waits seconds for the next one."""
+    with place.engine.begin() as connection:
+        connection.execute(sa.text("UPDATE jobs.procrastinate_jobs SET scheduled_at = NULL WHERE status = 'todo'"))
+
+
+def _until_final(place: Place, import_id: str) -> None:
+    for _ in range(10):
+        place.processes.worker().process.join(90)
+        _no_waiting(place)
+        if place.state(import_id).final:
+            place.processes.worker().process.join(90)
+            return
+
+
+def _same(found: dict[str, Counter[str]], expected: dict[str, Counter[str]]) -> bool:
+    assert found == expected
+    return True

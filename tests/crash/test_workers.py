@@ -1,0 +1,44 @@
+"""kill -9 of workers at every step of an import: the same rows and objects as without."""
+
+from __future__ import annotations
+
+import pytest
+
+from service.domain.importing import ImportState
+from tests.conftest import export
+from tests.crash.conftest import MakePlace, Place
+from tests.crash.faults import Point, points
+
+IN_A_ROW = 12
+"""Kills of one import, one after another; twenty are taken for a fault of the import itself."""
+
+EXPORTS = {"mlflow222-tool120-experiment-iris": 60, "mlflow317-master-model-orders": 80}
+"""With the least number of kills that each of them takes."""
+
+
+@pytest.mark.parametrize("name", EXPORTS)
+def test_killed_at_every_step(name: str, make_place: MakePlace) -> None:
+    whole = make_place()
+    whole.receive(export(name))
+    worker = whole.processes.worker()
+    worker.end()
+    expected = whole.check()
+    left = points(worker.steps())
+    kills = 0
+    while left:
+        place = make_place()
+        import_id = place.receive(export(name))
+        # Spread over the whole import, and each one later than the one before.
+        killed = _kill(place, left[:: -(-len(left) // IN_A_ROW)])
+        assert killed, f"none of {left} is ever reached"
+        kills += len(killed)
+        left = [point for point in left if point not in killed]
+        place.finish(2)
+        assert place.state(import_id) is ImportState.DONE
+        assert place.check() == expected
+    assert kills >= EXPORTS[name]
+
+
+def _kill(place: Place, plan: list[Point]) -> list[Point]:
+    """Those of the points that were reached; once the import is done, some are not any more."""
+    return [point for point in plan if place.kill(point)]
