@@ -14,13 +14,17 @@ from service.domain.errors import Conflict, NotFound
 from service.domain.importing import Import, ImportOptions, ImportState
 from service.stores import tables as t
 from service.stores.plain import plain
-from service.stores.queue import JobQueue
+from service.stores.queue import JobQueue, session_name
 from service.stores.references import BEFORE_COLLECTING
 from service.stores.same_id import same_id
 
 _OPEN = (ImportState.RECEIVED, ImportState.RUNNING)
 _LIVE = (*_OPEN, ImportState.DONE)
 _LATER = t.imports.alias()
+_END_EARLIER = sa.text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = :name AND pid <> pg_backend_pid()"
+)
+"""An earlier attempt that stands still in the middle of its transaction would keep its locks."""
 
 
 class PostgresImports:
@@ -95,6 +99,7 @@ class PostgresImports:
         return [_import(row) for row in self._connection.execute(query)]
 
     def start(self, import_id: str, at: datetime) -> Import | None:
+        self._connection.execute(_END_EARLIER, {"name": session_name(import_id)})
         self._connection.execute(BEFORE_COLLECTING)
         row = self._connection.execute(
             sa.update(t.imports)

@@ -21,6 +21,11 @@ LOCK = "import:"
 _jobs = sa.table("procrastinate_jobs", sa.column("lock", sa.Text), sa.column("status"), schema=SCHEMA)
 
 
+def session_name(import_id: str) -> str:
+    """By which the session that writes an import's rows is known while it does."""
+    return f"import {import_id}"
+
+
 class JobQueue:
     """Adds jobs; the worker (service.worker) runs them."""
 

@@ -20,6 +20,7 @@ from service.stores.experiment_rows import write_experiment
 from service.stores.logged_models import write_logged_models, write_model_links
 from service.stores.plain import plain
 from service.stores.postgres import PostgresTransaction, translated
+from service.stores.queue import session_name
 from service.stores.run_spool import FileRunSpool, file_run_spool
 from service.stores.tally import Tally
 from service.usecases.ports import CentralIds, IdsChanged, RunSpool, TrackingBatch, TrackingCounts, Transaction
@@ -59,6 +60,9 @@ class _Write:
         self.tally = Tally()
 
     def all(self, spool: FileRunSpool) -> TrackingCounts:
+        self.connection.execute(
+            sa.text("SELECT set_config('application_name', :name, true)"), {"name": session_name(self.batch.import_id)}
+        )
         # Imports of one workspace take turns here, and only here: overlapping ones neither double nor deadlock.
         self.connection.execute(
             sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"),

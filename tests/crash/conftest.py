@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from service.usecases.collect_leftovers import collect_leftovers
 from service.usecases.manage_places import put_workspace
 from service.usecases.receive_import import receive_import
 from service.wiring import Parts, make_parts
-from tests.conftest import database_url
+from tests.conftest import database_url, export
 from tests.crash.faults import Point
 from tests.crash.invariants import contents, unsettled, violations
 from tests.crash.processes import Processes
@@ -128,3 +129,30 @@ def close_place(place: Place) -> None:
 @pytest.fixture
 def place(make_place: MakePlace) -> Place:
     return make_place()
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """What an import makes when nobody is killed: every row and object, the worker's steps, its seconds."""
+
+    contents: dict[str, Counter[str]]
+    steps: list[str]
+    seconds: float
+
+
+_undisturbed: dict[str, Undisturbed] = {}
+
+
+@pytest.fixture
+def undisturbed(make_place: MakePlace) -> Callable[[str], Undisturbed]:
+    def of(name: str) -> Undisturbed:
+        if name not in _undisturbed:
+            place = make_place()
+            place.receive(export(name))
+            began = time.monotonic()
+            worker = place.processes.worker()
+            assert not worker.end()
+            _undisturbed[name] = Undisturbed(place.check(), worker.steps(), time.monotonic() - began)
+        return _undisturbed[name]
+
+    return of

@@ -6,8 +6,7 @@ import os
 import signal
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ from service.settings import S3Settings, Settings
 from service.stores.migrate import migrate
 from service.stores.postgres import make_engine
 from tests.conftest import export
-from tests.crash.conftest import MakePlace, Place, close_place, open_place
+from tests.crash.conftest import Place, Undisturbed, close_place, open_place
 
 EXPORT = "mlflow222-tool120-models"
 Servers = tuple[EmbeddedPostgres, EmbeddedObjects, Place]
@@ -59,18 +58,13 @@ def _killed(server: EmbeddedPostgres | EmbeddedObjects) -> None:
 
 
 @pytest.mark.slow
-def test_servers_killed_during_an_import(servers: Servers, make_place: MakePlace) -> None:
-    whole = make_place()
-    whole.receive(export(EXPORT))
-    began = time.monotonic()
-    whole.finish()
-    length = time.monotonic() - began
-    expected = whole.check()
+def test_servers_killed_during_an_import(servers: Servers, undisturbed: Callable[[str], Undisturbed]) -> None:
+    whole = undisturbed(EXPORT)
     postgres, objects, place = servers
     import_id = place.receive(export(EXPORT))
     for number in range(8):
         worker = place.processes.worker()
-        time.sleep(length * (1 + number) / 10)
+        time.sleep(whole.seconds * (1 + number) / 10)
         _killed(objects if number % 2 else postgres)
         # It may end with the connection that it lost: whatever runs it starts the next one.
         worker.process.join(90)
@@ -78,7 +72,7 @@ def test_servers_killed_during_an_import(servers: Servers, make_place: MakePlace
         _no_waiting(place)
     _until_final(place, import_id)
     assert place.state(import_id) is ImportState.DONE
-    assert _same(place.check(), expected)
+    assert place.check() == whole.contents
 
 
 def _no_waiting(place: Place) -> None:
@@ -94,8 +88,3 @@ def _until_final(place: Place, import_id: str) -> None:
         if place.state(import_id).final:
             place.processes.worker().process.join(90)
             return
-
-
-def _same(found: dict[str, Counter[str]], expected: dict[str, Counter[str]]) -> bool:
-    assert found == expected
-    return True

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from service.domain.importing import ImportState
 from tests.conftest import export
-from tests.crash.conftest import MakePlace, Place
+from tests.crash.conftest import MakePlace, Place, Undisturbed
 from tests.crash.faults import Point, points
 
 IN_A_ROW = 12
@@ -17,13 +19,8 @@ EXPORTS = {"mlflow222-tool120-experiment-iris": 60, "mlflow317-master-model-orde
 
 
 @pytest.mark.parametrize("name", EXPORTS)
-def test_killed_at_every_step(name: str, make_place: MakePlace) -> None:
-    whole = make_place()
-    whole.receive(export(name))
-    worker = whole.processes.worker()
-    worker.end()
-    expected = whole.check()
-    left = points(worker.steps())
+def test_killed_at_every_step(name: str, make_place: MakePlace, undisturbed: Callable[[str], Undisturbed]) -> None:
+    left = points(undisturbed(name).steps)
     kills = 0
     while left:
         place = make_place()
@@ -35,7 +32,7 @@ def test_killed_at_every_step(name: str, make_place: MakePlace) -> None:
         left = [point for point in left if point not in killed]
         place.finish(2)
         assert place.state(import_id) is ImportState.DONE
-        assert place.check() == expected
+        assert place.check() == undisturbed(name).contents
     assert kills >= EXPORTS[name]
 
 
