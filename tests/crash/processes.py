@@ -95,12 +95,13 @@ class Processes:
         return running
 
     def look_after(self) -> None:
-        """What time brings: the heartbeats of the dead grow old, and the maintenance task comes."""
+        """What time brings: the heartbeats of the dead grow old, waits pass, and the maintenance task comes."""
         dead = not any(running.process.is_alive() for running in self._started)
         with self._engine.begin() as connection:
             if dead:
                 self.age_heartbeats(connection)
             connection.execute(sa.text("SET LOCAL search_path TO jobs, public"))
+            connection.execute(sa.text("UPDATE procrastinate_jobs SET scheduled_at = NULL WHERE status = 'todo'"))
             procrastinate.App(connector=SQLAlchemyPsycopg2Connector()).configure_task(
                 "retry-stalled", queue=MAINTENANCE, connection=connection
             ).defer(timestamp=0)

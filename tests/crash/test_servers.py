@@ -69,22 +69,14 @@ def test_servers_killed_during_an_import(servers: Servers, undisturbed: Callable
         # It may end with the connection that it lost: whatever runs it starts the next one.
         worker.process.join(90)
         place.engine.dispose()
-        _no_waiting(place)
     _until_final(place, import_id)
     assert place.state(import_id) is ImportState.DONE
     assert place.check() == whole.contents
 
 
-def _no_waiting(place: Place) -> None:
-    """A failed attempt waits seconds for the next one."""
-    with place.engine.begin() as connection:
-        connection.execute(sa.text("UPDATE jobs.procrastinate_jobs SET scheduled_at = NULL WHERE status = 'todo'"))
-
-
 def _until_final(place: Place, import_id: str) -> None:
     for _ in range(10):
         place.processes.worker().process.join(90)
-        _no_waiting(place)
         if place.state(import_id).final:
             place.processes.worker().process.join(90)
             return
