@@ -11,12 +11,13 @@ from service.api.bodies import ApiRequest
 from service.api.imports import add_imports
 from service.api.models import add_models
 from service.api.origins import add_origins
-from service.api.payloads import Problem
+from service.api.payloads import DroppedIn, Problem
 from service.api.places import add_environments, add_workspaces
 from service.api.runs import add_runs
 from service.api.stages import add_stages
 from service.api.status import add_status
 from service.api.tokens import add_tokens
+from service.api.uploads import add_uploads
 from service.settings import Settings
 from service.wiring import Parts, make_parts
 
@@ -52,6 +53,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
     add_environments(v1, parts)
     add_tokens(v1, parts)
     add_imports(v1, parts, settings.import_max_bytes)
+    add_uploads(v1, parts, settings.import_max_bytes, settings.presign_seconds)
     add_runs(v1, parts)
     add_origins(v1, parts)
     add_models(v1, parts)
@@ -60,6 +62,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
     status = APIBlueprint("status", __name__)
     add_status(status, parts)
     app.register_api(status)
+    document.describe_json(app, "/v1/workspaces/{workspace}/imports", DroppedIn)
     document.finish(app)
     for endpoint, view in list(app.view_functions.items()):
         if endpoint.startswith(("openapi", "swagger")):

@@ -8,17 +8,19 @@ import sqlalchemy as sa
 
 from service.settings import Settings
 from service.stores.objects import S3Objects
+from service.stores.parts import S3Parts
 from service.stores.postgres import PostgresRegistry, make_engine
 from service.stores.queue import JobQueue
 from service.stores.tracking import PostgresTracking
 from service.usecases.clock import utc_now
-from service.usecases.ports import Clock, ObjectStore, RegistryStore, TrackingStore
+from service.usecases.ports import Clock, ObjectStore, PartStore, RegistryStore, TrackingStore
 
 
 @dataclass(frozen=True)
 class Parts:
     store: RegistryStore
     objects: ObjectStore
+    part_store: PartStore
     tracking: TrackingStore
     clock: Clock = utc_now
 
@@ -28,5 +30,6 @@ def make_parts(settings: Settings, engine: sa.Engine | None = None) -> Parts:
     return Parts(
         store=PostgresRegistry(engine, JobQueue()),
         objects=S3Objects(settings.s3),
+        part_store=S3Parts(settings.s3),
         tracking=PostgresTracking(engine),
     )

@@ -17,6 +17,7 @@ from service.stores.job_connector import JobConnector
 from service.stores.queue import IMPORT_TASK, QUEUE, SCHEMA
 from service.usecases.collect_leftovers import collect_leftovers
 from service.usecases.run_import import Importer
+from service.usecases.upload_archive import ArchiveUploads
 from service.wiring import Parts, make_parts
 
 log = logging.getLogger(__name__)
@@ -87,6 +88,14 @@ def _add_maintenance(app: procrastinate.App, parts: Parts) -> None:
     def collect(timestamp: int) -> None:
         count = collect_leftovers(parts.store, parts.objects, parts.clock() - LEFTOVER_AGE)
         log.info("deleted %d objects that nothing refers to", count)
+
+    @app.periodic(cron="*/5 * * * *")
+    @app.task(name="end-uploads", queue=MAINTENANCE, queueing_lock="end-uploads")
+    def end_uploads(timestamp: int) -> None:
+        """Forget uploads that were abandoned, and their parts."""
+        count = ArchiveUploads(parts.store, parts.objects, parts.part_store, parts.clock).end_expired()
+        if count:
+            log.info("ended %d abandoned uploads", count)
 
 
 def run_worker(app: procrastinate.App, concurrency: int, *, wait: bool = True) -> None:

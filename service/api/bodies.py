@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from flask import Request
+from pydantic import BaseModel, ValidationError
 from werkzeug.exceptions import ClientDisconnected, UnsupportedMediaType
 
 from service.domain.errors import InvalidInput, TooLarge
 
+M = TypeVar("M", bound=BaseModel)
 MAX_JSON = 1024 * 1024
 
 
@@ -43,6 +45,16 @@ class ApiRequest(Request):
         if not left:
             raise TooLarge(f"The body is over {MAX_JSON} bytes, the most that is read as JSON.", limit=MAX_JSON)
         return b"".join(parts)
+
+
+def parsed(model: type[M], request: Request) -> M:
+    """The JSON body of a route that takes other bodies too. Raises InvalidInput naming the first wrong field."""
+    try:
+        return model.model_validate(request.get_json())
+    except ValidationError as error:
+        row = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        field = ".".join(str(part) for part in row["loc"])[:100] or "body"
+        raise InvalidInput(f"Not valid: {field}. {row['msg']}.", field=field) from None
 
 
 class Upload:

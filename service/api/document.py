@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 from flask_openapi3 import OpenAPI
+from pydantic import BaseModel
 
 
 def problems(*statuses: int) -> dict[int, Any]:
@@ -22,6 +23,15 @@ def problems(*statuses: int) -> dict[int, Any]:
 def binary(mimetype: str, description: str) -> dict[str, Any]:
     """An answer of bytes."""
     return {"description": description, "content": {mimetype: {"schema": {"type": "string", "format": "binary"}}}}
+
+
+def describe_json(app: OpenAPI, path: str, body: type[BaseModel]) -> None:
+    """Say what JSON the POST of `path` takes beside other bodies, which the library knows only to be an object."""
+    schema = body.model_json_schema(ref_template="#/components/schemas/{model}")
+    app.api_doc["components"]["schemas"].update(schema.pop("$defs", {}))
+    app.api_doc["components"]["schemas"][body.__name__] = schema
+    content = app.api_doc["paths"][path]["post"]["requestBody"]["content"]
+    content["application/json"]["schema"] = {"$ref": f"#/components/schemas/{body.__name__}"}
 
 
 def finish(app: OpenAPI) -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 from flask_openapi3.models import RawModel
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.api.field_types import MAYBE_2_0, NEW_MODEL, NEW_SLUG, NEW_STAGE, NOT_BLANK, SCOPE, URL, Storable
 from service.domain.names import SLUG_PATTERN, STAGE_PATTERN
@@ -169,7 +169,26 @@ class ArchiveBody(RawModel):  # type: ignore[misc]
         "application/zstd",
         "application/zip",
         "application/octet-stream",
+        "application/json",
     ]
+
+
+class DroppedPlace(In):
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["key"]}, {"required": ["prefix"]}]})
+    key: Storable = Field(default="", min_length=1, max_length=1024, description="of an archive: drop/<workspace>/…")
+    prefix: Storable = Field(default="", min_length=1, max_length=1024, description="of a folder: drop/<workspace>/…")
+
+    @model_validator(mode="after")
+    def _one(self) -> DroppedPlace:
+        if bool(self.key) == bool(self.prefix):
+            raise ValueError("give either key or prefix")
+        return self
+
+
+class DroppedIn(In):
+    """An export that is in the workspace's drop zone of the bucket already."""
+
+    s3: DroppedPlace
 
 
 class ImportQuery(Query):
@@ -230,8 +249,9 @@ class ImportOut(Out):
     workspace: str
     state: Literal["received", "running", "done", "failed", "refused", "cancelled"]
     options: dict[str, str]
-    archive_digest: str
+    archive_digest: str = Field(description="empty until the worker has hashed an archive that came by S3")
     archive_size: int
+    s3: dict[str, str] | None = Field(description="key or prefix in the drop zone, if it came from there")
     created_by: str
     created_at: datetime
     started_at: datetime | None

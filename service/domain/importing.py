@@ -10,6 +10,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from service.domain.layout import archive_key
+
 
 class ImportState(StrEnum):
     RECEIVED = "received"
@@ -49,10 +51,27 @@ class ImportOptions:
 
 
 @dataclass(frozen=True)
+class ImportSource:
+    """Where an import's bytes are, when its archive was not the body of a request.
+
+    Args:
+        sha256: what the archive that was uploaded directly was announced to have, in hex; empty: nothing was.
+        key: an archive in the workspace's drop zone, and `etag` the put of it that is meant.
+        prefix: a folder of the drop zone, read file by file as its listing was when the import was received.
+    """
+
+    sha256: str = ""
+    key: str = ""
+    etag: str = ""
+    prefix: str = ""
+
+
+@dataclass(frozen=True)
 class Import:
     """`report` is set once done, `problem` (a problem document) once refused or failed.
 
-    `progress` counts rows and bytes already taken in; sizes are bytes.
+    `progress` counts rows and bytes already taken in; sizes are bytes. `archive_digest` is empty, and `key` a
+    provisional one, until the worker has hashed an archive whose bytes the service has not seen before.
     """
 
     id: str
@@ -70,7 +89,9 @@ class Import:
     progress: Mapping[str, int] = field(default_factory=dict)
     report: Mapping[str, Any] | None = None
     problem: Mapping[str, Any] | None = None
+    source: ImportSource = ImportSource()
 
     @property
     def archive_key(self) -> str:
-        return f"imports/{self.id}/archive"
+        """Not of an import from a prefix."""
+        return self.source.key or archive_key(self.id)

@@ -1,6 +1,8 @@
 """Where bytes live in the bucket, and by which URI MLflow's clients ask for them.
 
-imports/<id>/archive                        an archive, until its import is final
+imports/<id>/archive                        an archive, sent or uploaded by parts, until its import is final
+imports/<id>/listing                        what an import from a prefix was given, until it is final
+drop/<workspace>/…                          the workspace's drop zone: exports that others put there to be imported
 mlflow/<path>                               what MLflow clients see as `mlflow-artifacts:/<path>`
 mlflow/workspaces/<w>/<run>/artifacts/…     artifacts of imported runs (and of runs logged beside them)
 mlflow/workspaces/<w>/models/<m>/artifacts/…  artifacts of imported logged models
@@ -19,6 +21,24 @@ VERSIONS = "models/sha256/"
 PENDING = "models/pending/"
 REGISTERED = "registered/"
 """`mlflow-artifacts:/registered/<hex>/…` reads `models/sha256/<hex>/…`."""
+
+
+def archive_key(import_id: str) -> str:
+    return f"imports/{import_id}/archive"
+
+
+def listing_key(import_id: str) -> str:
+    return f"imports/{import_id}/listing"
+
+
+def own_keys(import_id: str) -> list[str]:
+    """What is deleted once the import is final: nothing of a drop zone."""
+    return [archive_key(import_id), listing_key(import_id)]
+
+
+def drop_zone(workspace: str) -> str:
+    """The only part of the bucket that a workspace may name in an import; nobody writes there but by S3 itself."""
+    return f"drop/{workspace}/"
 
 
 def experiment_location(workspace: str) -> str:

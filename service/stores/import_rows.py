@@ -9,9 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
 
 from service.domain.errors import Conflict, NotFound
-from service.domain.importing import Import, ImportOptions, ImportState
+from service.domain.importing import Import, ImportOptions, ImportSource, ImportState
 from service.stores import tables as t
 from service.stores.plain import plain
 from service.stores.queue import JobQueue, session_name
@@ -25,6 +26,7 @@ _END_EARLIER = sa.text(
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = :name AND pid <> pg_backend_pid()"
 )
 """An earlier attempt that stands still in the middle of its transaction would keep its locks."""
+_SAME = "same"
 
 
 class PostgresImports:
@@ -34,14 +36,14 @@ class PostgresImports:
 
     def add(self, new: Import, idempotency_key: str | None) -> Import:
         for _ in range(2):
+            self._check_key(new, idempotency_key)
+            live = self._live((t.imports.c.key == new.key) | (t.imports.c.received_key == new.key))
+            if live is not None:
+                return live
             if self._insert(new, idempotency_key):
                 self._queue.put(self._connection, new.id)
                 return new
-            self._check_key(new, idempotency_key)
-            live = self._live(t.imports.c.key == new.key)
-            if live is not None:
-                return live
-            # What was in the way has just been refused: there is room now.
+            # What is in the way was added at the same time: look again.
         raise Conflict("Something else changed the same rows at the same time; try again.")
 
     def _insert(self, new: Import, idempotency_key: str | None) -> bool:
@@ -51,9 +53,11 @@ class PostgresImports:
                 id=new.id,
                 workspace=new.workspace,
                 key=new.key,
+                received_key=new.key,
                 idempotency_key=idempotency_key,
                 state=new.state,
                 options=asdict(new.options),
+                source=asdict(new.source),
                 archive_digest=new.archive_digest,
                 archive_size=new.archive_size,
                 created_by=new.created_by,
@@ -66,28 +70,28 @@ class PostgresImports:
 
     def _check_key(self, new: Import, idempotency_key: str | None) -> None:
         used = (t.imports.c.workspace == new.workspace) & (t.imports.c.idempotency_key == idempotency_key)
-        same = None if idempotency_key is None else self._live(used)
-        if same is not None and same.key != new.key:
+        other = used & (t.imports.c.key != new.key) & (t.imports.c.received_key != new.key)
+        if idempotency_key is not None and self._live(other) is not None:
             raise Conflict(
                 "This Idempotency-Key was already used with another archive or other options; use a new key.",
                 header="Idempotency-Key",
-                key=idempotency_key or "",
+                key=idempotency_key,
             )
 
     def _live(self, condition: sa.ColumnElement[bool]) -> Import | None:
-        row = self._connection.execute(
-            sa.select(t.imports).where(condition, t.imports.c.state.in_(_LIVE))
-        ).one_or_none()
+        oldest = sa.select(t.imports).where(condition, t.imports.c.state.in_(_LIVE)).order_by(t.imports.c.created_at)
+        row = self._connection.execute(oldest).first()
         return None if row is None else _import(row)
 
     def get(self, import_id: str) -> Import:
         row = self._connection.execute(sa.select(t.imports).where(same_id(t.imports.c.id, import_id))).one_or_none()
         if row is None:
             raise NotFound("import", import_id)
-        return _import(row)
+        return _import(row) if row.same_as is None else self.get(row.same_as)
 
     def list(self, workspace: str | None, limit: int, before: str | None) -> Sequence[Import]:
-        query = sa.select(t.imports).order_by(t.imports.c.created_at.desc(), t.imports.c.id.desc()).limit(limit)
+        query = sa.select(t.imports).where(t.imports.c.state != _SAME)
+        query = query.order_by(t.imports.c.created_at.desc(), t.imports.c.id.desc()).limit(limit)
         if workspace is not None:
             query = query.where(t.imports.c.workspace == workspace)
         if before is not None:
@@ -108,6 +112,22 @@ class PostgresImports:
             .returning(t.imports)
         ).one_or_none()
         return _import(row) if row else None
+
+    def identify(self, import_id: str, attempt: int, archive_digest: str, key: str) -> Import:
+        known = sa.update(t.imports).where(_open(import_id, attempt))
+        named = known.values(archive_digest=archive_digest, key=key)
+        for _ in range(2):
+            try:
+                with self._connection.begin_nested():
+                    self._connection.execute(named)
+                return self.get(import_id)
+            except IntegrityError:  # another live import has the key
+                live = self._live(t.imports.c.key == key)
+            if live is not None:
+                self._connection.execute(known.values(state=_SAME, same_as=live.id))
+                return self.get(import_id)
+            # What was in the way has just been refused: there is room now.
+        raise Conflict("Something else changed the same rows at the same time; try again.")
 
     def progress(self, import_id: str, attempt: int, progress: Mapping[str, int]) -> bool:
         done = self._connection.execute(
@@ -190,4 +210,5 @@ def _import(row: sa.Row[Any]) -> Import:
         progress=row.progress,
         report=row.report,
         problem=row.problem,
+        source=ImportSource(**row.source),
     )

@@ -23,7 +23,7 @@ class MemoryImports:
         if new.workspace not in self._state.workspaces or new.id in self._state.imports:
             raise Conflict("Something else changed the same rows at the same time; try again.")
         if any(
-            held.import_.key != new.key and held.import_.workspace == new.workspace
+            new.key not in (held.import_.key, held.received_key) and held.import_.workspace == new.workspace
             for held in self._live()
             if idempotency_key is not None and held.idempotency_key == idempotency_key
         ):
@@ -33,22 +33,23 @@ class MemoryImports:
                 key=idempotency_key or "",
             )
         for held in self._live():
-            if held.import_.key == new.key:
+            if new.key in (held.import_.key, held.received_key):
                 return held.import_
-        self._state.imports[new.id] = HeldImport(new, idempotency_key)
+        self._state.imports[new.id] = HeldImport(new, idempotency_key, new.key)
         self._state.queued[new.id] = None
         return new
 
     def _live(self) -> Iterator[HeldImport]:
-        return (held for held in self._state.imports.values() if held.import_.state in _LIVE)
+        return (held for held in self._state.imports.values() if held.import_.state in _LIVE and not held.same_as)
 
     def get(self, import_id: str) -> Import:
         if import_id not in self._state.imports:
             raise NotFound("import", import_id)
-        return self._state.imports[import_id].import_
+        held = self._state.imports[import_id]
+        return self.get(held.same_as) if held.same_as else held.import_
 
     def list(self, workspace: str | None, limit: int, before: str | None) -> Sequence[Import]:
-        found = [held.import_ for held in self._state.imports.values()]
+        found = [held.import_ for held in self._state.imports.values() if not held.same_as]
         if workspace is not None:
             found = [import_ for import_ in found if import_.workspace == workspace]
         if before is not None:
@@ -61,6 +62,15 @@ class MemoryImports:
         if known is None:
             return None
         return self._write(replace(known, state=ImportState.RUNNING, started_at=at, attempts=known.attempts + 1))
+
+    def identify(self, import_id: str, attempt: int, archive_digest: str, key: str) -> Import:
+        known = self._open(import_id, attempt)
+        if known is not None:
+            other = next((held.import_ for held in self._live() if held.import_.key == key), known)
+            if other.id == known.id:
+                return self._write(replace(known, archive_digest=archive_digest, key=key))
+            self._state.imports[import_id] = replace(self._state.imports[import_id], same_as=other.id)
+        return self.get(import_id)
 
     def progress(self, import_id: str, attempt: int, progress: Mapping[str, int]) -> bool:
         known = self._open(import_id, attempt)
@@ -102,7 +112,7 @@ class MemoryImports:
 
     def _open(self, import_id: str, attempt: int | None = None) -> Import | None:
         held = self._state.imports.get(import_id)
-        if held is None or held.import_.state.final or attempt not in (None, held.import_.attempts):
+        if held is None or held.same_as or held.import_.state.final or attempt not in (None, held.import_.attempts):
             return None
         return held.import_
 

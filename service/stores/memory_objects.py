@@ -13,6 +13,7 @@ from typing import BinaryIO
 from urllib.parse import quote, urlencode
 
 from service.domain.errors import NotFound
+from service.stores.changed import changed
 from service.usecases.ports import ObjectInfo
 
 BLOCK = 1024 * 1024
@@ -33,8 +34,10 @@ class MemoryObjects:
         return _info(key, content)
 
     @contextmanager
-    def open(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[BinaryIO]:
+    def open(self, key: str, offset: int = 0, length: int | None = None, etag: str = "") -> Iterator[BinaryIO]:
         content = self._content(key)
+        if etag not in ("", _info(key, content).etag):
+            raise changed(key)
         with io.BytesIO(content[offset : None if length is None else offset + length]) as body:
             yield body
 

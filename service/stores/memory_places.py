@@ -34,10 +34,13 @@ class MemoryWorkspaces:
 
     def delete(self, name: str) -> None:
         self.get(name)
-        if any(held.import_.workspace == name for held in self._state.imports.values()) or any(
-            model.workspace == name for model in self._state.models.values()
-        ):
-            raise InUse(f"Workspace {name!r} has imports or models, whose lineage names it.", workspace=name)
+        named = [
+            *(held.import_.workspace for held in self._state.imports.values()),
+            *(upload.workspace for upload in self._state.uploads.values()),
+            *(model.workspace for model in self._state.models.values()),
+        ]
+        if name in named:
+            raise InUse(f"Workspace {name!r} has imports, uploads or models, whose lineage names it.", workspace=name)
         del self._state.workspaces[name]
 
 

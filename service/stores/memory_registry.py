@@ -15,6 +15,7 @@ from service.stores.memory_places import MemoryEnvironments, MemoryTokens, Memor
 from service.stores.memory_references import MemoryReferences
 from service.stores.memory_stages import MemoryStages
 from service.stores.memory_state import MlflowModel, State, Transition
+from service.stores.memory_uploads import MemoryUploads
 from service.usecases.ports import Origin, RunInfo
 
 
@@ -27,6 +28,7 @@ class MemoryTransaction:
     environments: MemoryEnvironments
     tokens: MemoryTokens
     imports: MemoryImports
+    uploads: MemoryUploads
     models: MemoryModels
     stages: MemoryStages
     origins: MemoryOrigins
@@ -42,6 +44,7 @@ class MemoryTransaction:
             environments=environments,
             tokens=MemoryTokens(state),
             imports=MemoryImports(state),
+            uploads=MemoryUploads(state),
             models=models,
             stages=MemoryStages(state, environments, models),
             origins=MemoryOrigins(state),

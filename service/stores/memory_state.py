@@ -11,6 +11,7 @@ from service.domain.environment import Assignment, Environment
 from service.domain.identity import Token
 from service.domain.importing import Import
 from service.domain.model import Manifest, ModelVersion
+from service.domain.uploading import Upload
 from service.domain.workspace import Workspace
 from service.usecases.ports import Origin, RunInfo
 
@@ -20,8 +21,12 @@ Place = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class HeldImport:
+    """`received_key` is the import's key before its archive's digest was known; `same_as` answers for it."""
+
     import_: Import
     idempotency_key: str | None
+    received_key: str
+    same_as: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,7 @@ class State:
     environments: dict[str, Environment] = field(default_factory=dict)
     tokens: dict[bytes, Token] = field(default_factory=dict)
     imports: dict[str, HeldImport] = field(default_factory=dict)
+    uploads: dict[str, Upload] = field(default_factory=dict)
     queued: dict[str, None] = field(default_factory=dict)
     runs: dict[str, RunInfo] = field(default_factory=dict)
     original_runs: dict[tuple[str, str], str] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from minio.error import MinioException, S3Error
 
 from service.domain.errors import NotFound, Unavailable
 from service.settings import S3Settings
+from service.stores.changed import changed
 from service.usecases.ports import ObjectInfo
 
 PART_SIZE = 8 * 1024 * 1024
@@ -44,9 +45,9 @@ class S3Objects:
 
     def __init__(self, settings: S3Settings, *, connections: int = 32) -> None:
         self._bucket = settings.bucket
-        self._client = _client(settings, settings.endpoint, connections)
+        self._client = s3_client(settings, settings.endpoint, connections)
         # Signing needs no connection, but the host that the client will see.
-        self._signer = _client(settings, settings.public_endpoint or settings.endpoint, 1)
+        self._signer = s3_client(settings, settings.public_endpoint or settings.endpoint, 1)
 
     def make_bucket(self) -> None:
         """Create the bucket when it is absent and the keys allow it."""
@@ -64,13 +65,14 @@ class S3Objects:
                 length=-1 if size is None else size,
                 part_size=0 if size is not None and size <= PART_SIZE else _part_size(size),
             )
-        return ObjectInfo(key, reader.count, _etag(result.etag))
+        return ObjectInfo(key, reader.count, plain_etag(result.etag))
 
     @contextmanager
-    def open(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[BinaryIO]:
-        response = None if length == 0 else self._get(key, offset, length)
+    def open(self, key: str, offset: int = 0, length: int | None = None, etag: str = "") -> Iterator[BinaryIO]:
+        response = None if length == 0 else self._get(key, offset, length, etag)
         if response is None:
-            self.stat(key)
+            if etag not in ("", self.stat(key).etag):
+                raise changed(key)
             yield io.BytesIO()
             return
         try:
@@ -79,15 +81,23 @@ class S3Objects:
             response.close()
             response.release_conn()
 
-    def _get(self, key: str, offset: int, length: int | None) -> urllib3.BaseHTTPResponse | None:
+    def _get(self, key: str, offset: int, length: int | None, etag: str) -> urllib3.BaseHTTPResponse | None:
         """The response; None when the object is not longer than `offset`, which S3 takes for an error."""
         with translated(key):
             try:
                 return cast(
                     urllib3.BaseHTTPResponse,
-                    self._client.get_object(self._bucket, key, offset=offset, length=length or 0),
+                    self._client.get_object(
+                        self._bucket,
+                        key,
+                        offset=offset,
+                        length=length or 0,
+                        request_headers={"If-Match": f'"{etag}"'} if etag else None,
+                    ),
                 )
             except S3Error as error:
+                if error.code == "PreconditionFailed":
+                    raise changed(key) from error
                 if error.code != "InvalidRange":
                     raise
         return None
@@ -95,7 +105,7 @@ class S3Objects:
     def stat(self, key: str) -> ObjectInfo:
         with translated(key):
             found = self._client.stat_object(self._bucket, key)
-        return ObjectInfo(key, found.size or 0, _etag(found.etag))
+        return ObjectInfo(key, found.size or 0, plain_etag(found.etag))
 
     def list(self, prefix: str, *, recursive: bool = True) -> Iterator[ObjectInfo]:
         with translated(prefix):
@@ -104,7 +114,7 @@ class S3Objects:
             for item in found if recursive else sorted(found, key=lambda item: item.object_name or ""):
                 name = item.object_name or ""
                 if not name.endswith("/"):
-                    yield ObjectInfo(name, item.size or 0, _etag(item.etag), item.last_modified)
+                    yield ObjectInfo(name, item.size or 0, plain_etag(item.etag), item.last_modified)
                 # Some stores keep empty folders, also as keys; to us only objects below them exist.
                 elif not recursive and name != prefix and next(self.list(name), None):
                     yield ObjectInfo(name, 0, "")
@@ -116,7 +126,7 @@ class S3Objects:
                 result = self._client.copy_object(self._bucket, target, CopySource(self._bucket, source))
             else:
                 result = self._client.compose_object(self._bucket, target, [ComposeSource(self._bucket, source)])
-        return ObjectInfo(target, size, _etag(result.etag))
+        return ObjectInfo(target, size, plain_etag(result.etag))
 
     def delete(self, keys: Iterable[str]) -> None:
         with translated():
@@ -141,7 +151,7 @@ class S3Objects:
                 raise Unavailable("The bucket is not there: run `model-registry migrate`.", part="s3")
 
 
-def _client(settings: S3Settings, endpoint: str, connections: int) -> Minio:
+def s3_client(settings: S3Settings, endpoint: str, connections: int) -> Minio:
     parts = urlsplit(endpoint)
     return Minio(
         parts.netloc,
@@ -164,7 +174,7 @@ def _part_size(size: int | None) -> int:
     return max(PART_SIZE, -(-size // 10_000))
 
 
-def _etag(etag: str | None) -> str:
+def plain_etag(etag: str | None) -> str:
     return (etag or "").strip('"')
 
 

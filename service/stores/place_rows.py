@@ -46,7 +46,9 @@ class PostgresWorkspaces:
         try:
             gone = self._connection.execute(sa.delete(t.workspaces).where(t.workspaces.c.name == name))
         except IntegrityError as error:
-            raise InUse(f"Workspace {name!r} has imports or models, whose lineage names it.", workspace=name) from error
+            raise InUse(
+                f"Workspace {name!r} has imports, uploads or models, whose lineage names it.", workspace=name
+            ) from error
         if not gone.rowcount:
             raise NotFound("workspace", name)
 

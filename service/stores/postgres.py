@@ -19,6 +19,7 @@ from service.stores.place_rows import PostgresEnvironments, PostgresTokens, Post
 from service.stores.queue import JobQueue
 from service.stores.references import PostgresReferences
 from service.stores.stage_rows import PostgresStages
+from service.stores.upload_rows import PostgresUploads
 
 IDLE_SECONDS = 60
 
@@ -75,6 +76,7 @@ class PostgresTransaction:
     environments: PostgresEnvironments
     tokens: PostgresTokens
     imports: PostgresImports
+    uploads: PostgresUploads
     models: PostgresModels
     stages: PostgresStages
     origins: PostgresOrigins
@@ -98,6 +100,7 @@ class PostgresRegistry:
                 environments=environments,
                 tokens=PostgresTokens(connection),
                 imports=PostgresImports(connection, self._queue),
+                uploads=PostgresUploads(connection),
                 models=PostgresModels(connection),
                 stages=PostgresStages(connection, environments),
                 origins=PostgresOrigins(connection),

@@ -66,9 +66,11 @@ imports = sa.Table(
     sa.Column("id", UUID(as_uuid=False), primary_key=True),
     sa.Column("workspace", sa.ForeignKey(workspaces.c.name), nullable=False),
     sa.Column("key", sa.Text, nullable=False),
+    sa.Column("received_key", sa.Text, nullable=False),  # `key`, before the archive's digest was known
     sa.Column("idempotency_key", sa.Text),
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("options", JSONB, nullable=False),
+    sa.Column("source", JSONB, nullable=False, server_default="{}"),
     sa.Column("archive_digest", sa.Text, nullable=False),
     sa.Column("archive_size", sa.BigInteger, nullable=False),
     sa.Column("created_by", sa.Text, nullable=False),
@@ -79,7 +81,12 @@ imports = sa.Table(
     sa.Column("progress", JSONB, nullable=False, server_default="{}"),
     sa.Column("report", JSONB),
     sa.Column("problem", JSONB),
-    sa.CheckConstraint("state IN ('received', 'running', 'done', 'failed', 'refused', 'cancelled')", name="state"),
+    # Set in the state `same`: the archive proved to be that of this other import, which answers for both.
+    sa.Column("same_as", sa.ForeignKey("registry.imports.id")),
+    sa.CheckConstraint(
+        "state IN ('received', 'running', 'done', 'failed', 'refused', 'cancelled', 'same')", name="state"
+    ),
+    sa.CheckConstraint("(state = 'same') = (same_as IS NOT NULL)", name="same_as"),
     # The same archive with the same options is one import, as long as it was not turned away.
     sa.Index(
         "imports_key_live_key", "key", unique=True, postgresql_where=sa.text("state IN ('received','running','done')")
@@ -91,7 +98,36 @@ imports = sa.Table(
         unique=True,
         postgresql_where=sa.text("idempotency_key IS NOT NULL AND state IN ('received','running','done')"),
     ),
+    sa.Index(
+        "imports_received_key_idx", "received_key", postgresql_where=sa.text("state IN ('received','running','done')")
+    ),
     sa.Index("imports_workspace_created_at_idx", "workspace", "created_at"),
+)
+
+uploads = sa.Table(
+    "uploads",
+    metadata,
+    sa.Column("id", UUID(as_uuid=False), primary_key=True),
+    sa.Column("workspace", sa.ForeignKey(workspaces.c.name), nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("part_size", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.Text, nullable=False),
+    sa.Column("multipart", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("created_by", sa.Text, nullable=False),
+    _time("created_at", default=True),
+    _time("expires_at"),
+    sa.CheckConstraint("state IN ('open', 'completed', 'ending')", name="state"),
+    # Who announces the same archive again goes on with the upload that is there.
+    sa.Index(
+        "uploads_open_key",
+        "workspace",
+        "sha256",
+        "size",
+        unique=True,
+        postgresql_where=sa.text("state = 'open' AND sha256 <> ''"),
+    ),
+    sa.Index("uploads_unfinished_idx", "expires_at", postgresql_where=sa.text("state <> 'completed'")),
 )
 
 experiments = sa.Table(

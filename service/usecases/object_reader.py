@@ -10,13 +10,14 @@ from service.usecases.ports import ObjectStore
 
 
 class ObjectReader(io.RawIOBase):
-    """Reads `key` of `size` bytes. A seek costs a new request at the next read."""
+    """Reads `key` of `size` bytes, and of the put `etag` if one is given. A seek costs a request at the next read."""
 
-    def __init__(self, objects: ObjectStore, key: str, size: int) -> None:
+    def __init__(self, objects: ObjectStore, key: str, size: int, etag: str = "") -> None:
         super().__init__()
         self._objects = objects
         self._key = key
         self._size = size
+        self._etag = etag
         self._position = 0
         self._body: BinaryIO | None = None
         self._request = ExitStack()
@@ -44,7 +45,7 @@ class ObjectReader(io.RawIOBase):
         if not wanted:
             return b""
         if self._body is None:
-            self._body = self._request.enter_context(self._objects.open(self._key, self._position))
+            self._body = self._request.enter_context(self._objects.open(self._key, self._position, etag=self._etag))
         block = self._body.read(wanted)
         self._position += len(block)
         return block

@@ -15,6 +15,7 @@ from service.domain.environment import Assignment, Environment
 from service.domain.identity import Token
 from service.domain.importing import Import, ImportState
 from service.domain.model import Manifest, ModelVersion, RegisteredModel
+from service.domain.uploading import Upload
 from service.domain.workspace import Workspace
 from service.exports.records import ExperimentRecord, LoggedModelRecord, RunRecord
 
@@ -38,8 +39,13 @@ class ObjectStore(Protocol):
         """Store all of `data`; `size` None means unknown. Memory stays flat. Nothing is stored if `data` raises."""
         ...
 
-    def open(self, key: str, offset: int = 0, length: int | None = None) -> AbstractContextManager[BinaryIO]:
-        """Read from `offset`, nothing when that is beyond the end. Raises NotFound(kind="object")."""
+    def open(
+        self, key: str, offset: int = 0, length: int | None = None, etag: str = ""
+    ) -> AbstractContextManager[BinaryIO]:
+        """Read from `offset`, nothing when that is beyond the end. Raises NotFound(kind="object").
+
+        With an `etag`, raises Conflict when the object is of another put than that.
+        """
         ...
 
     def stat(self, key: str) -> ObjectInfo:
@@ -70,6 +76,42 @@ class ObjectStore(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class PartInfo:
+    """A part that is there; `size` in bytes, `etag` without quotes."""
+
+    number: int
+    size: int
+    etag: str
+
+
+class PartStore(Protocol):
+    """S3's multipart uploads: parts, numbered from 1, that become the object of a key when they are joined."""
+
+    def begin(self, key: str) -> str:
+        """The id of a new upload."""
+        ...
+
+    def presign(self, key: str, upload: str, number: int, seconds: int) -> str:
+        """A URL with which anyone may PUT that part for `seconds`, at the host clients see."""
+        ...
+
+    def parts(self, key: str, upload: str) -> Sequence[PartInfo]:
+        """At most MAX_PARTS, by number; of one sent twice within a second, any.
+
+        Raises NotFound(kind="upload") when it was joined or ended.
+        """
+        ...
+
+    def join(self, key: str, upload: str, parts: Sequence[PartInfo]) -> None:
+        """Raises NotFound(kind="upload"), or Conflict when the store sees that a part has been replaced since."""
+        ...
+
+    def end(self, key: str, upload: str) -> None:
+        """Forget the parts; an upload that is not there is fine."""
+        ...
+
+
 class Workspaces(Protocol):
     def put(self, workspace: Workspace) -> bool:
         """Create or replace all but `created_at`; true when created."""
@@ -82,7 +124,7 @@ class Workspaces(Protocol):
     def list(self) -> Sequence[Workspace]: ...
 
     def delete(self, name: str) -> None:
-        """Raises NotFound(kind="workspace"), InUse when imports or models refer to it."""
+        """Raises NotFound(kind="workspace"), InUse when imports, uploads or models refer to it."""
         ...
 
 
@@ -137,6 +179,14 @@ class Imports(Protocol):
         """
         ...
 
+    def identify(self, import_id: str, attempt: int, archive_digest: str, key: str) -> Import:
+        """Give a running import its archive's digest and key; or answer with the live import that has the key.
+
+        In that case (compare ids) this one is final, and `get` answers with the other. A superseded attempt
+        changes nothing. Raises NotFound.
+        """
+        ...
+
     def progress(self, import_id: str, attempt: int, progress: Mapping[str, int]) -> bool:
         """False, and nothing written, when the import is final or a later attempt has begun."""
         ...
@@ -165,6 +215,34 @@ class Imports(Protocol):
 
     def requeue(self) -> Sequence[str]:
         """Queue every open import that has no job; answers with their ids."""
+        ...
+
+
+class Uploads(Protocol):
+    def add(self, new: Upload) -> Upload:
+        """Insert, or answer with the open one of the workspace with the same size and announced SHA-256."""
+        ...
+
+    def get(self, workspace: str, upload_id: str) -> Upload:
+        """Raises NotFound(kind="upload"), also for one that is ending or of another workspace."""
+        ...
+
+    def count_open(self, workspace: str) -> int: ...
+
+    def complete(self, upload_id: str) -> bool:
+        """open -> completed; false, and nothing written, when it is not open."""
+        ...
+
+    def end(self, upload_id: str) -> bool:
+        """open -> ending; false, and nothing written, when it is not open."""
+        ...
+
+    def unfinished(self, before: datetime) -> Sequence[Upload]:
+        """Those that are open and expired `before` then, and those that are ending."""
+        ...
+
+    def delete(self, upload_id: str) -> None:
+        """Forget one that is ending."""
         ...
 
 
@@ -376,6 +454,9 @@ class Transaction(Protocol):
 
     @property
     def imports(self) -> Imports: ...
+
+    @property
+    def uploads(self) -> Uploads: ...
 
     @property
     def models(self) -> Models: ...

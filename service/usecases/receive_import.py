@@ -12,6 +12,7 @@ from typing import BinaryIO
 from service.domain.errors import InvalidInput, TooLarge
 from service.domain.identity import Principal, Scope
 from service.domain.importing import Import, ImportOptions, ImportState
+from service.domain.layout import archive_key
 from service.domain.names import check_model_name
 from service.exports.archive import recognise
 from service.usecases.ports import Clock, ObjectStore, RegistryStore
@@ -45,14 +46,14 @@ def receive_import(
     environment whose stages the caller may not change, InvalidInput for an option, TooLarge, ArchiveRefused for
     what is no archive, Conflict for a reused idempotency key.
     """
-    _check_options(store, by, workspace, options)
+    check_options(store, by, workspace, options)
     if size is not None and size > max_bytes:
         raise TooLarge(f"The archive is {size} bytes; at most {max_bytes} are taken in.", limit=max_bytes)
     import_id = str(uuid.uuid4())
-    key = f"imports/{import_id}/archive"
+    key = archive_key(import_id)
     reader = _Checked(body, max_bytes, size)
     reader.begin()
-    with _kept_only_if_received(objects, key) as receipt:
+    with kept_only_if_received(objects, key) as receipt:
         objects.put(key, reader, size)  # type: ignore[arg-type]  # all a put needs is read()
         reader.end()
         digest = reader.digest
@@ -80,8 +81,8 @@ class _Receipt:
 
 
 @contextmanager
-def _kept_only_if_received(objects: ObjectStore, key: str) -> Iterator[_Receipt]:
-    """Delete the archive unless an import came of it, whatever ended the request."""
+def kept_only_if_received(objects: ObjectStore, key: str) -> Iterator[_Receipt]:
+    """Delete the object unless an import came of it, whatever ended the request."""
     receipt = _Receipt()
     try:
         yield receipt
@@ -90,7 +91,8 @@ def _kept_only_if_received(objects: ObjectStore, key: str) -> Iterator[_Receipt]
             objects.delete([key])
 
 
-def _check_options(store: RegistryStore, by: Principal, workspace: str, options: ImportOptions) -> None:
+def check_options(store: RegistryStore, by: Principal, workspace: str, options: ImportOptions) -> None:
+    """Raises NotFound for the workspace or environment, NotAllowed for its stages, InvalidInput for an option."""
     if options.model_name:
         try:
             check_model_name(options.model_name)

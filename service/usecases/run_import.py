@@ -6,21 +6,22 @@ next attempt does the same work over the same keys.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 from service.domain.errors import ConcurrentChange, RegistryError, Unavailable
 from service.domain.importing import Import, ImportState
-from service.exports.archive import Limits, read_members
+from service.domain.layout import own_keys
+from service.exports.archive import Limits
 from service.exports.survey import Survey, survey
+from service.usecases.identify_archive import identified
 from service.usecases.import_artifacts import store_artifacts
 from service.usecases.import_plan import Plan, check_plan, make_plan
 from service.usecases.import_report import Report
-from service.usecases.object_reader import ObjectReader
+from service.usecases.import_source import opened_members
 from service.usecases.ports import (
     CentralIds,
     Clock,
@@ -54,6 +55,8 @@ class Importer:
     def run(self, import_id: str, *, last: bool = False) -> ImportState | None:
         """Bring the import to a final state and answer with it; None when it already had one.
 
+        The state is another import's when that one answers for it.
+
         Raises Unavailable when a part did not answer: the job is to be tried again, unless this was the `last`
         attempt. That one, or a defect of ours, which is raised as it is, makes the import `failed`.
         """
@@ -63,7 +66,10 @@ class Importer:
             self._clear(import_id)
             return None
         try:
-            self._until_ids_hold(import_)
+            known = identified(self.store, self.objects, import_, _Steps(self, import_).at)
+            if known.id == import_id:
+                # The fence stays this attempt's own, whoever was faster with the digest.
+                self._until_ids_hold(replace(known, attempts=import_.attempts))
         except Superseded:
             log.info("attempt superseded", extra={"import_id": import_id, "attempt": import_.attempts})
         except Unavailable as error:
@@ -93,8 +99,9 @@ class Importer:
         """Delete the archive when nobody will read it again; whoever ended the import may have died before."""
         with self.store.transaction() as tx:
             import_ = tx.imports.get(import_id)
-        if import_.state.final and import_.state is not ImportState.FAILED:
-            self.objects.delete([import_.archive_key])
+        another_answers = import_.id != import_id
+        if another_answers or (import_.state.final and import_.state is not ImportState.FAILED):
+            self.objects.delete(own_keys(import_id))
         return import_.state
 
     def _until_ids_hold(self, import_: Import) -> None:
@@ -126,8 +133,7 @@ class Importer:
 
     def _survey(self, import_: Import, spool: RunSpool) -> Survey:
         step = _Steps(self, import_)
-        with contextlib.closing(self._reader(import_)) as archive:
-            members = read_members(archive, import_.archive_size, self.limits)  # type: ignore[arg-type]
+        with opened_members(self.objects, import_, self.limits) as members:
             found = survey(
                 members, spool.add, lambda so_far: step.at({"bytes_read": so_far.bytes, "rows_read": spool.rows})
             )
@@ -138,12 +144,8 @@ class Importer:
         if not plan.targets:
             return 0
         step = _Steps(self, import_, {"bytes_read": found.bytes})
-        with contextlib.closing(self._reader(import_)) as archive:
-            members = read_members(archive, import_.archive_size, self.limits)  # type: ignore[arg-type]
+        with opened_members(self.objects, import_, self.limits) as members:
             return store_artifacts(self.objects, members, plan.targets, lambda done: step.at({"bytes_stored": done}))
-
-    def _reader(self, import_: Import) -> ObjectReader:
-        return ObjectReader(self.objects, import_.archive_key, import_.archive_size)
 
     def _write(self, tx: Transaction, import_: Import, plan: Plan, spool: RunSpool, ids: CentralIds) -> Report:
         report = Report(import_, plan)

@@ -38,6 +38,7 @@ def received(**fields: Any) -> dict[str, Any]:
         "options": NO_OPTIONS,
         "archive_digest": "sha256:" + hashlib.sha256(ORDERS).hexdigest(),
         "archive_size": len(ORDERS),
+        "s3": None,
         "created_by": "test",
         "created_at": NOW,
         "started_at": None,

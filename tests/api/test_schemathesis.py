@@ -18,8 +18,13 @@ from tests.api.traces import Unchanged
 
 TOKEN = "/v1/tokens/{token_id}"
 """Apart from the rest: ids of earlier answers are used again, and the own token's would end everything."""
-BEYOND = ("/v1/workspaces/{workspace}/imports", "/v1/environments/{environment}")
-"""What a schema cannot say: what an archive is, that parameters belong together, that names have no case."""
+BEYOND = (
+    "/v1/workspaces/{workspace}/imports",
+    "/v1/workspaces/{workspace}/uploads",
+    "/v1/environments/{environment}",
+)
+"""What a schema cannot say: what an archive is, the operator's limits, that parameters belong together or have no case.
+"""
 
 
 def config(client: FlaskClient, examples: int) -> SchemathesisConfig:

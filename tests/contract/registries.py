@@ -197,6 +197,7 @@ def _import(connection: sa.Connection, workspace: str, identifier: str = "") -> 
             id=identifier,
             workspace=workspace,
             key=identifier,
+            received_key=identifier,
             state="done",
             options={},
             archive_digest="",

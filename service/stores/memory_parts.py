@@ -1,0 +1,56 @@
+"""Multipart uploads in memory, for unit tests: what `service.stores.parts` promises, without a server."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import uuid
+from collections.abc import Sequence
+from urllib.parse import quote, urlencode
+
+from service.domain.errors import Conflict, NotFound
+from service.stores.memory_objects import HOST, MemoryObjects
+from service.usecases.ports import PartInfo
+
+
+class MemoryParts:
+    """Implements `service.usecases.ports.PartStore`; parts come by `put`, since its URLs lead nowhere."""
+
+    def __init__(self, objects: MemoryObjects) -> None:
+        self._objects = objects
+        self._uploads: dict[tuple[str, str], dict[int, bytes]] = {}
+
+    def begin(self, key: str) -> str:
+        upload = uuid.uuid4().hex
+        self._uploads[key, upload] = {}
+        return upload
+
+    def presign(self, key: str, upload: str, number: int, seconds: int) -> str:
+        query = urlencode({"uploadId": upload, "partNumber": number, "seconds": seconds})
+        return f"{HOST}/{quote(key)}?{query}"
+
+    def put(self, key: str, upload: str, number: int, content: bytes) -> None:
+        """What a PUT to the part's URL does."""
+        self._held(key, upload)[number] = content
+
+    def parts(self, key: str, upload: str) -> Sequence[PartInfo]:
+        return [_info(number, content) for number, content in sorted(self._held(key, upload).items())]
+
+    def join(self, key: str, upload: str, parts: Sequence[PartInfo]) -> None:
+        held = self._held(key, upload)
+        if any(part.number not in held or part != _info(part.number, held[part.number]) for part in parts):
+            raise Conflict("A part was replaced while the upload was completed; complete it again.")
+        self._objects.put(key, io.BytesIO(b"".join(held[part.number] for part in parts)))
+        del self._uploads[key, upload]
+
+    def end(self, key: str, upload: str) -> None:
+        self._uploads.pop((key, upload), None)
+
+    def _held(self, key: str, upload: str) -> dict[int, bytes]:
+        if (key, upload) not in self._uploads:
+            raise NotFound("upload", upload)
+        return self._uploads[key, upload]
+
+
+def _info(number: int, content: bytes) -> PartInfo:
+    return PartInfo(number, len(content), hashlib.md5(content, usedforsecurity=False).hexdigest())
