@@ -82,6 +82,38 @@ def migrate(if_needed: bool) -> None:
     click.echo("ready")
 
 
+@main.command("import")
+@click.argument("export", type=click.Path(exists=True, path_type=Path))
+@click.option("--workspace", required=True, help="that the export comes from")
+@click.option("--experiment-name", default="", help="central name of the one experiment")
+@click.option("--model-name", default="", help="central name of the one registered model")
+@click.option("--model-prefix", default="", help="what the central names of all its models begin with")
+@click.option("--register", default="", help="artifact path to register of each run; needs --model-name")
+@click.option("--environment", default="", help="apply the source's stages to this environment")
+@click.option("--url", default=f"http://127.0.0.1:{DEFAULT_PORT}", show_default=True, help="of the registry")
+@click.option("--token", envvar="MODEL_REGISTRY_TOKEN", required=True, help="[env: MODEL_REGISTRY_TOKEN]")
+@click.option("--by-parts-from", type=click.IntRange(0), default=64, show_default=True, help="MiB")
+@click.option("--no-wait", is_flag=True, help="end as soon as the export is received")
+def import_(
+    export: Path, workspace: str, url: str, token: str, by_parts_from: int, no_wait: bool, **options: str
+) -> None:
+    """Import EXPORT, a folder that an export command wrote, or an archive of one.
+
+    Large ones go to the object store by parts; the same command goes on after a failure.
+    """
+    from service.console import print_import, progress
+    from service.packing import PackingError, pack
+    from service.sending import Destination, SendError, send
+
+    given = {name: value for name, value in options.items() if value}
+    to = Destination(url.rstrip("/"), token, workspace, given, by_parts_from * 1024 * 1024)
+    try:
+        done = send(pack(export), to, progress, wait_for_it=not no_wait)
+    except (SendError, PackingError) as error:
+        raise click.ClickException(str(error)) from error
+    print_import(done)
+
+
 @main.command()
 @click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--workspace", required=True, help="that it was imported for")
