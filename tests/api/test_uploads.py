@@ -11,14 +11,18 @@ from typing import Any
 
 import pytest
 import requests
+import sqlalchemy as sa
 from flask.testing import FlaskClient
 
 from service.domain.identity import OPERATOR
 from service.domain.importing import ImportOptions
 from service.domain.layout import archive_key
 from service.domain.uploading import MAX_OPEN, MIN_PART, part_size
+from service.settings import Settings
+from service.stores import tables
 from service.usecases.upload_archive import ArchiveUploads
 from service.wiring import Parts
+from service.worker import make_worker_app
 from tests.api.conftest import ORDERS, Headers
 from tests.api.matching import ID, NOW
 from tests.api.problems import problem
@@ -221,6 +225,19 @@ def test_abandoned_ones_end(places: FlaskClient, parts: Parts) -> None:
     assert requests.put(upload["urls"][0]["url"], data=ORDERS, timeout=30).status_code == 404
     assert places.get(completed).get_json()["state"] == "completed"
     assert [info.size for info in parts.objects.list("imports/")] == [len(ORDERS)]
+
+
+def test_the_worker_ends_abandoned_ones(
+    places: FlaskClient, parts: Parts, settings: Settings, engine: sa.Engine
+) -> None:
+    place = uploaded(places, ORDERS)
+    end_uploads = make_worker_app(settings).tasks["end-uploads"]
+    end_uploads(timestamp=0)
+    assert places.get(place).status_code == 200
+    with engine.begin() as connection:
+        connection.execute(sa.update(tables.uploads).values(expires_at=parts.clock() - timedelta(seconds=1)))
+    end_uploads(timestamp=0)
+    problem(places.get(place), 404, "upload-not-found")
 
 
 class Dies:
