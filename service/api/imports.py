@@ -64,7 +64,7 @@ def add_imports(api: APIBlueprint, parts: Parts, max_bytes: int) -> None:
         import_ = _own_import(parts, path.import_id)
         with parts.store.transaction() as tx:
             again = tx.imports.retry(import_.id)
-        return answer(_shown(again), 202, {"Location": f"/v1/imports/{again.id}"})
+        return answer(shown_import(again), 202, {"Location": f"/v1/imports/{again.id}"})
 
     @api.get("/workspaces/<workspace>/imports", tags=[IMPORTS], responses={200: p.ImportsOut})
     @scoped("import", parameter="workspace")
