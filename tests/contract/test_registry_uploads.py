@@ -163,7 +163,7 @@ def test_the_same_archive_is_one_import(store: Registry, done: bool) -> None:
     with store.transaction() as tx:
         assert [each.id for each in tx.imports.list("dev", 10, None)] == [first.id]
         assert tx.imports.start(second.id, at(2)) is None
-        assert tx.imports.progress(second.id, {"bytes": 1}) is ImportState.CANCELLED
+        assert tx.imports.progress(second.id, 1, {"bytes": 1}) is False
         assert not tx.imports.finish(second.id, ImportState.FAILED, at(3))
     assert get(store, first.id) == known
     assert identify(store, started) == known, "a second attempt"
