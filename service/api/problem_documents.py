@@ -14,6 +14,7 @@ STATUS: dict[type[errors.RegistryError], int] = {
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.InUse: 409,
+    errors.PreconditionFailed: 412,
     errors.TooLarge: 413,
     errors.ArchiveRefused: 422,
     errors.ExportRefused: 422,

@@ -60,6 +60,13 @@ class ConcurrentChange(Conflict):
     """Someone else wrote the same rows first; the same request may well succeed now."""
 
 
+class PreconditionFailed(RegistryError):
+    """What the client saw last is no longer what is there; `current` tells which version is."""
+
+    slug = "precondition-failed"
+    title = "It was changed meanwhile"
+
+
 class InUse(Conflict):
     slug = "in-use"
     title = "It is still used"

@@ -74,6 +74,8 @@ class MemoryEnvironments:
         if any(held.environment == name for held in self._state.assignments.values()):
             raise InUse(f"Stages of environment {name!r} hold versions.", environment=name)
         del self._state.environments[name]
+        for key in [key for key in self._state.policies if key[0] == name]:
+            del self._state.policies[key]
 
 
 class MemoryTokens:

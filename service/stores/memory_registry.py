@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from service.domain.errors import NotFound
+from service.domain.policy_facts import Evaluation
+from service.stores.memory_evidence import MemoryEvidence
 from service.stores.memory_imports import MemoryImports
 from service.stores.memory_models import MemoryModels
 from service.stores.memory_origins import MemoryOrigins
 from service.stores.memory_places import MemoryEnvironments, MemoryTokens, MemoryWorkspaces
+from service.stores.memory_policies import MemoryPolicies
 from service.stores.memory_references import MemoryReferences
 from service.stores.memory_stages import MemoryStages
 from service.stores.memory_state import MlflowModel, State, Transition
@@ -33,6 +36,8 @@ class MemoryTransaction:
     stages: MemoryStages
     origins: MemoryOrigins
     references: MemoryReferences
+    policies: MemoryPolicies
+    evidence: MemoryEvidence
 
     @classmethod
     def over(cls, state: State) -> MemoryTransaction:
@@ -49,6 +54,8 @@ class MemoryTransaction:
             stages=MemoryStages(state, environments, models),
             origins=MemoryOrigins(state),
             references=MemoryReferences(state),
+            policies=MemoryPolicies(state, environments, models),
+            evidence=MemoryEvidence(state),
         )
 
 
@@ -92,6 +99,24 @@ class MemoryRegistry:
             if run_id not in tx.state.runs:
                 raise NotFound("run", run_id)
             tx.state.logged_models[run_id, name] = uri
+
+    def add_measurements(self, run_id: str, params: Mapping[str, str], metrics: Mapping[str, float]) -> None:
+        """The run's params and latest metrics. Raises NotFound(kind="run")."""
+        with self.transaction() as tx:
+            if run_id not in tx.state.runs:
+                raise NotFound("run", run_id)
+            tx.state.params[run_id] = dict(params)
+            tx.state.metrics[run_id] = dict(metrics)
+
+    def add_evaluations(self, run_id: str, name: str, evaluations: Iterable[Evaluation]) -> None:
+        """Metrics of the run's logged model of that name, oldest first."""
+        with self.transaction() as tx:
+            tx.state.evaluations[run_id, name] = tuple(evaluations)
+
+    def add_version_tags(self, model: str, version: int, tags: Mapping[str, str]) -> None:
+        with self.transaction() as tx:
+            held = tx.state.versions[model, version]
+            tx.state.versions[model, version] = replace(held, tags={**held.tags, **tags})
 
     def add_experiment(self, name: str, workspaces: Iterable[str] = ()) -> None:
         """An experiment to which imports of these workspaces have written; none for one that was made here."""

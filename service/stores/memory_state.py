@@ -11,6 +11,8 @@ from service.domain.environment import Assignment, Environment
 from service.domain.identity import Token
 from service.domain.importing import Import
 from service.domain.model import Manifest, ModelVersion
+from service.domain.policy import PolicyVersion
+from service.domain.policy_facts import Evaluation
 from service.domain.uploading import Upload
 from service.domain.workspace import Workspace
 from service.usecases.ports import Origin, RunInfo
@@ -87,6 +89,9 @@ class State:
     runs: dict[str, RunInfo] = field(default_factory=dict)
     original_runs: dict[tuple[str, str], str] = field(default_factory=dict)
     logged_models: dict[tuple[str, str], str] = field(default_factory=dict)
+    params: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    metrics: dict[str, Mapping[str, float]] = field(default_factory=dict)
+    evaluations: dict[tuple[str, str], tuple[Evaluation, ...]] = field(default_factory=dict)
     experiments: dict[str, frozenset[str]] = field(default_factory=dict)
     models: dict[str, HeldModel] = field(default_factory=dict)
     mlflow_models: dict[str, MlflowModel] = field(default_factory=dict)
@@ -96,6 +101,7 @@ class State:
     manifests: dict[str, Manifest] = field(default_factory=dict)
     assignments: dict[Place, Assignment] = field(default_factory=dict)
     transitions: dict[tuple[Place, int], Transition] = field(default_factory=dict)
+    policies: dict[tuple[str, str, int], PolicyVersion] = field(default_factory=dict)
 
     def copy(self) -> State:
         return State(**{part.name: dict(getattr(self, part.name)) for part in fields(self)})

@@ -11,11 +11,13 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from service.domain.errors import ConcurrentChange, Conflict, InvalidInput, Unavailable
+from service.stores.evidence_rows import PostgresEvidence
 from service.stores.heads import at_head
 from service.stores.import_rows import PostgresImports
 from service.stores.model_rows import PostgresModels
 from service.stores.origin_rows import PostgresOrigins
 from service.stores.place_rows import PostgresEnvironments, PostgresTokens, PostgresWorkspaces
+from service.stores.policy_rows import PostgresPolicies
 from service.stores.queue import JobQueue
 from service.stores.references import PostgresReferences
 from service.stores.stage_rows import PostgresStages
@@ -81,6 +83,8 @@ class PostgresTransaction:
     stages: PostgresStages
     origins: PostgresOrigins
     references: PostgresReferences
+    policies: PostgresPolicies
+    evidence: PostgresEvidence
 
 
 class PostgresRegistry:
@@ -94,6 +98,7 @@ class PostgresRegistry:
     def transaction(self) -> Iterator[PostgresTransaction]:
         with translated(), self._engine.begin() as connection:
             environments = PostgresEnvironments(connection)
+            models = PostgresModels(connection)
             yield PostgresTransaction(
                 connection=connection,
                 workspaces=PostgresWorkspaces(connection),
@@ -101,10 +106,12 @@ class PostgresRegistry:
                 tokens=PostgresTokens(connection),
                 imports=PostgresImports(connection, self._queue),
                 uploads=PostgresUploads(connection),
-                models=PostgresModels(connection),
+                models=models,
                 stages=PostgresStages(connection, environments),
                 origins=PostgresOrigins(connection),
                 references=PostgresReferences(connection),
+                policies=PostgresPolicies(connection, environments, models),
+                evidence=PostgresEvidence(connection),
             )
 
     def check(self) -> None:

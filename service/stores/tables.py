@@ -232,3 +232,14 @@ transitions = sa.Table(
     sa.Column("comment", sa.Text, nullable=False),
     _time("at"),
 )
+
+policies = sa.Table(
+    "policies",
+    metadata,
+    sa.Column("environment", sa.ForeignKey(environments.c.name, ondelete="CASCADE"), primary_key=True),
+    sa.Column("model", sa.Text, primary_key=True),  # empty: the environment's own
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("document", JSONB),  # null: from here on the model has none of its own
+    sa.Column("by", sa.Text, nullable=False),
+    _time("at"),
+)

@@ -18,6 +18,7 @@ from service.domain.model import Manifest, ModelVersion, RegisteredModel
 from service.domain.uploading import Upload
 from service.domain.workspace import Workspace
 from service.exports.records import ExperimentRecord, LoggedModelRecord, RunRecord
+from service.usecases.policy_ports import Evidence, Policies
 
 Clock = Callable[[], datetime]
 
@@ -469,6 +470,12 @@ class Transaction(Protocol):
 
     @property
     def references(self) -> References: ...
+
+    @property
+    def policies(self) -> Policies: ...
+
+    @property
+    def evidence(self) -> Evidence: ...
 
 
 class RegistryStore(Protocol):

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
 import sqlalchemy as sa
 
 from service.domain.layout import folder_of, logged_model_of
+from service.domain.policy_facts import Evaluation
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
 from service.stores.memory_state import Transition
 from service.stores.postgres import PostgresRegistry
 from service.stores.queue import JobQueue
+from service.stores.run_spool import stored
 from service.usecases.ports import Origin, RegistryStore, RunInfo
 
 
@@ -24,6 +27,12 @@ class Registry(RegistryStore, Protocol):
     def add_run(self, run: RunInfo, original_run_id: str = "") -> None: ...
 
     def add_logged_model(self, run_id: str, name: str, uri: str) -> None: ...
+
+    def add_measurements(self, run_id: str, params: Mapping[str, str], metrics: Mapping[str, float]) -> None: ...
+
+    def add_evaluations(self, run_id: str, name: str, evaluations: Iterable[Evaluation]) -> None: ...
+
+    def add_version_tags(self, model: str, version: int, tags: Mapping[str, str]) -> None: ...
 
     def add_experiment(self, name: str, workspaces: Iterable[str] = ()) -> None: ...
 
@@ -101,6 +110,51 @@ class SeededPostgres(PostgresRegistry):
                     step=self._step,
                 )
             )
+
+    def add_measurements(self, run_id: str, params: Mapping[str, str], metrics: Mapping[str, float]) -> None:
+        with self._seeds.begin() as connection:
+            for key, text in params.items():
+                connection.execute(sa.insert(m.params).values(run_uuid=run_id, key=key, value=text))
+            for key, value in metrics.items():
+                connection.execute(
+                    sa.insert(m.latest_metrics).values(
+                        run_uuid=run_id, key=key, value=stored(value), timestamp=1, step=0, is_nan=math.isnan(value)
+                    )
+                )
+
+    def add_evaluations(self, run_id: str, name: str, evaluations: Iterable[Evaluation]) -> None:
+        """As MLflow writes them: NaN as 0, beside the run's own row that knows."""
+        with self._seeds.begin() as connection:
+            model = connection.execute(
+                sa.select(m.logged_models.c.model_id, m.logged_models.c.experiment_id)
+                .where(m.logged_models.c.name == name, m.logged_models.c.source_run_id == run_id)
+                .order_by(m.logged_models.c.creation_timestamp_ms.desc())
+                .limit(1)
+            ).one()
+            for moment, each in enumerate(evaluations):
+                point = {"value": stored(each.value), "timestamp": moment, "step": 0, "is_nan": math.isnan(each.value)}
+                connection.execute(sa.insert(m.metrics).values(run_uuid=run_id, key=each.metric, **point))
+                connection.execute(
+                    sa.insert(m.logged_model_metrics).values(
+                        model_id=model.model_id,
+                        metric_name=each.metric,
+                        metric_timestamp_ms=moment,
+                        metric_step=0,
+                        metric_value=stored(each.value),
+                        experiment_id=model.experiment_id,
+                        run_id=run_id,
+                        dataset_name=each.dataset or None,
+                    )
+                )
+
+    def add_version_tags(self, model: str, version: int, tags: Mapping[str, str]) -> None:
+        with self._seeds.begin() as connection:
+            for key, text in tags.items():
+                connection.execute(
+                    sa.insert(m.model_version_tags).values(
+                        workspace=m.WORKSPACE, name=model, version=version, key=key, value=text
+                    )
+                )
 
     def add_experiment(self, name: str, workspaces: Iterable[str] = ()) -> None:
         with self._seeds.begin() as connection:
