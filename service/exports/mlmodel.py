@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
+from service.exports.plain import plain
+from service.exports.plain_yaml import MAX_SIZE, read_yaml
 
-from service.exports.plain import MAX_DEPTH, plain
-
-MAX_SIZE = 1024 * 1024
+__all__ = ["MAX_SIZE", "MLmodel", "read_mlmodel"]
 
 
 @dataclass(frozen=True)
@@ -23,19 +22,7 @@ class MLmodel:
 
 def read_mlmodel(data: bytes) -> MLmodel | None:
     """None when the bytes are not an MLmodel file that can be trusted to be small plain data."""
-    if len(data) > MAX_SIZE:
-        return None
-    try:
-        depth = 0
-        for event in yaml.parse(data, Loader=yaml.CSafeLoader):
-            if isinstance(event, yaml.AliasEvent):  # a few of them can stand for gigabytes
-                return None
-            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
-            if depth > MAX_DEPTH:
-                return None
-        document = yaml.load(data, Loader=yaml.CSafeLoader)
-    except (yaml.YAMLError, ValueError, RecursionError):
-        return None
+    document = read_yaml(data)
     if not isinstance(document, dict) or not isinstance(document.get("flavors"), dict):
         return None
     try:
