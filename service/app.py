@@ -8,11 +8,13 @@ from flask_openapi3 import APIBlueprint, Info, OpenAPI
 
 from service.api import auth, document, problems
 from service.api.bodies import ApiRequest
+from service.api.comparisons import add_comparisons
 from service.api.imports import add_imports
 from service.api.models import add_models
 from service.api.origins import add_origins
 from service.api.payloads import DroppedIn, Problem
 from service.api.places import add_environments, add_workspaces
+from service.api.policies import add_policies
 from service.api.runs import add_runs
 from service.api.stages import add_stages
 from service.api.status import add_status
@@ -57,6 +59,8 @@ def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
     add_runs(v1, parts)
     add_origins(v1, parts)
     add_models(v1, parts)
+    add_comparisons(v1, parts)
+    add_policies(v1, parts)
     add_stages(v1, parts, settings.presign_seconds)
     app.register_api(v1)
     status = APIBlueprint("status", __name__)

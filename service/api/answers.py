@@ -8,8 +8,11 @@ from flask import Response
 from pydantic import BaseModel
 
 
-def answer(payload: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    response = Response(payload.model_dump_json(), status, mimetype="application/json")
+def answer(
+    payload: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None, *, unset: bool = True
+) -> Response:
+    """`unset` false leaves out the fields that were not given."""
+    response = Response(payload.model_dump_json(exclude_unset=not unset), status, mimetype="application/json")
     response.headers.update(dict(headers or {}))
     return response
 

@@ -18,7 +18,8 @@ from tests.small_exports import RUN
 SCOPES = ("admin", "import:dev", "import:other", "read:prod", "promote:prod", "read:qa")
 UNKNOWN = ("none", "wrong", "expired", "revoked")
 
-STAGE = "/v1/environments/prod/models/orders/stages/Production"
+MODEL = "/v1/environments/prod/models/orders"
+STAGE = f"{MODEL}/stages/Production"
 ALL = "200 200 200 200 200 200"
 MANAGE = "403 403 403 403 403"
 # method, path, body: the statuses for each of SCOPES; {import} and {token} stand for ids that are there
@@ -72,6 +73,15 @@ TABLE: dict[tuple[str, str], tuple[Any, str]] = {
     ("GET", f"{STAGE}/files"): (None, "200 403 403 200 200 403"),
     ("GET", f"{STAGE}/archive"): (None, "200 403 403 200 200 403"),
     ("GET", "/v1/environments/prod/stages"): (None, "200 403 403 200 200 403"),
+    ("GET", "/v1/models/orders/diff?from=1&to=2"): (None, "200 200 404 404 200 404"),
+    ("GET", "/v1/models/orders/diff?from=prod:Production&to=1"): (None, "200 403 403 200 200 403"),
+    ("PUT", "/v1/environments/prod/policy"): ({}, f"200 {MANAGE}"),
+    ("GET", "/v1/environments/prod/policy"): (None, "200 403 403 200 200 403"),
+    ("GET", "/v1/environments/prod/policy/history"): (None, "200 403 403 200 200 403"),
+    ("PUT", f"{MODEL}/policy"): ({}, f"200 {MANAGE}"),
+    ("GET", f"{MODEL}/policy"): (None, "200 403 403 404 404 403"),
+    ("GET", f"{MODEL}/policy/history"): (None, "200 403 403 200 200 403"),
+    ("DELETE", f"{MODEL}/policy"): (None, f"204 {MANAGE}"),
 }
 OPEN = ("/healthz", "/readyz", "/version", "/docs/", "/docs/swagger", "/docs/openapi.json")
 

@@ -23,8 +23,12 @@ BEYOND = (
     "/v1/workspaces/{workspace}/imports",
     "/v1/workspaces/{workspace}/uploads",
     "/v1/environments/{environment}",
+    "/v1/environments/{environment}/policy",
+    "/v1/environments/{environment}/models/{model}/policy",
+    "/v1/models/{model}/diff",
 )
-"""What a schema cannot say: what an archive is, the operator's limits, that parameters belong together or have no case.
+"""What a schema cannot say: what an archive is, the operator's limits, that parameters belong together or have no case,
+which stages there are, what a time zone is.
 """
 SIGNED = re.compile(r'"url":"[^"]*"')
 """Where clients are to find the object store, which is told on purpose."""
