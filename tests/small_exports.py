@@ -147,3 +147,132 @@ def packed(files: Files, mode: str = "w:gz") -> bytes:
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
     return target.getvalue()
+
+
+TRACE = "tr-0123456789abcdef0123456789abcdef"
+DATASET = "d-0123456789abcdef0123456789abcdef"
+
+
+def trace(trace_id: str = TRACE, **fields: Any) -> Document:
+    own = {
+        "trace_id": trace_id,
+        "trace_location": {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "7"}},
+        "request_time": 1700000000000,
+        "state": "OK",
+        "request_preview": "ask",
+        "response_preview": "answer",
+        "client_request_id": None,
+        "execution_duration": 5,
+        "trace_metadata": {
+            "mlflow.sourceRun": RUN,
+            "mlflow.trace.session": "s",
+            "mlflow.trace.cost": '{"total_cost": 1.0}',
+        },
+        "tags": {
+            "mlflow.trace.spansLocation": "TRACKING_STORE",
+            "mlflow.traceName": "outer",
+            "mlflow.artifactLocation": f"mlflow-artifacts:/7/traces/{trace_id}/artifacts",
+        },
+        "assessments": [assessment()],
+    }
+    data = [{"name": "outer", "trace_id": trace_id, "span_id": "2a97266d2f789124", "parent_id": None}]
+    return {"system": SYSTEM, "mlflow": {"info": own | fields, "data": data}}
+
+
+def assessment(**fields: Any) -> Document:
+    own = {
+        "assessment_type": "feedback",
+        "assessment_id": "a-1",
+        "name": "correct",
+        "source": {"source_type": "HUMAN", "source_id": "jane"},
+        "run_id": RUN,
+        "rationale": "because",
+        "metadata": {"k": "v"},
+        "span_id": None,
+        "create_time_ms": 1,
+        "last_update_time_ms": 2,
+        "feedback": {"value": True, "error": None},
+        "expectation": None,
+        "issue": None,
+        "error": None,
+        "overrides": None,
+        "valid": True,
+    }
+    return own | fields
+
+
+def span(**fields: Any) -> Document:
+    own = {
+        "trace_id": "ASNFZ4mrze8BI0VniavN7w==",
+        "span_id": "KpcmbS94kSQ=",
+        "parent_span_id": None,
+        "name": "outer",
+        "start_time_unix_nano": 1700000000000000000,
+        "end_time_unix_nano": 1700000000005000000,
+        "events": [],
+        "status": {"code": "STATUS_CODE_OK", "message": ""},
+        "attributes": {"mlflow.traceRequestId": f'"{TRACE}"', "mlflow.spanType": '"CHAIN"', "note": '"ü\\t\\\\"'},
+        "links": [],
+    }
+    return own | fields
+
+
+def prompt(version: int = 1, **fields: Any) -> Document:
+    own = {
+        "name": "greeting",
+        "version": version,
+        "template": "Hi {{name}}!",
+        "tags": {"lang": "en"},
+        "creation_timestamp": 10,
+        "last_updated_timestamp": 11,
+        "user_id": "jane",
+        "commit_message": "first",
+        "variables": ["name"],
+        "uri": f"prompts:/greeting/{version}",
+    }
+    return {"system": SYSTEM, "mlflow": {"prompt": own | fields}}
+
+
+def evaluation_dataset(dataset_id: str = DATASET, **fields: Any) -> Document:
+    row = {
+        "dataset_record_id": "dr-1",
+        "dataset_id": dataset_id,
+        "inputs": {"q": "ü?"},
+        "outputs": {},
+        "expectations": {"a": 1},
+        "tags": {"t": "1"},
+        "source": {"source_type": "HUMAN", "source_data": {}},
+        "source_type": "HUMAN",
+        "created_time": 1,
+        "last_update_time": 2,
+        "created_by": "jane",
+        "last_updated_by": "jane",
+    }
+    own = {
+        "dataset_id": dataset_id,
+        "name": "qa",
+        "digest": "abc",
+        "tags": {"stage": "test"},
+        "schema": "{}",
+        "profile": "{}",
+        "created_time": 1,
+        "last_update_time": 2,
+        "created_by": "jane",
+        "last_updated_by": "jane",
+        "experiment_ids": ["7"],
+        "records": [row],
+    }
+    return {"system": SYSTEM, "mlflow": {"evaluation_dataset": own | fields}}
+
+
+def extras_export() -> dict[str, bytes | Document]:
+    """An experiment with one traced run, a prompt of two versions, and an evaluation dataset of one record."""
+    return {
+        "experiment.json": experiment(),
+        f"runs/{RUN}/run.json": run(),
+        f"traces/{TRACE}/trace.json": trace(),
+        f"traces/{TRACE}/artifacts/traces.json": {"spans": [span()]},
+        "prompts/greeting_v1/prompt.json": prompt(),
+        "prompts/greeting_v2/prompt.json": prompt(2, template=[{"role": "user", "content": "Hi {{name}}"}]),
+        f"evaluation_datasets/qa_{DATASET}/evaluation_dataset.json": evaluation_dataset(),
+    }

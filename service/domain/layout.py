@@ -6,6 +6,7 @@ drop/<workspace>/…                          the workspace's drop zone: exports
 mlflow/<path>                               what MLflow clients see as `mlflow-artifacts:/<path>`
 mlflow/workspaces/<w>/<run>/artifacts/…     artifacts of imported runs (and of runs logged beside them)
 mlflow/workspaces/<w>/models/<m>/artifacts/…  artifacts of imported logged models
+mlflow/workspaces/<w>/traces/<t>/artifacts/…  artifacts of imported traces, where MLflow puts those of new ones
 models/sha256/<hex>/…                       bytes of registered versions, written by the registry alone
 models/pending/<id>/…                       copies on their way there
 """
@@ -54,6 +55,10 @@ def logged_model_path(workspace: str, model_id: str) -> str:
     return f"workspaces/{workspace}/models/{model_id}/artifacts"
 
 
+def trace_path(workspace: str, trace_id: str) -> str:
+    return f"workspaces/{workspace}/traces/{trace_id}/artifacts"
+
+
 def artifact_uri(path: str) -> str:
     return f"mlflow-artifacts:/{path}"
 
@@ -81,6 +86,7 @@ def pending_prefix(identifier: str) -> str:
 
 _RUN_FOLDER = re.compile(re.escape(WORKSPACES) + r"[^/]+/([0-9a-f]{32})/")
 _LOGGED_MODEL_FOLDER = re.compile(re.escape(WORKSPACES) + r"[^/]+/models/([^/]+)/")
+_TRACE_FOLDER = re.compile(re.escape(WORKSPACES) + r"[^/]+/traces/([^/]+)/")
 
 
 def run_of(folder: str) -> str | None:
@@ -91,6 +97,11 @@ def run_of(folder: str) -> str | None:
 
 def logged_model_of(folder: str) -> str | None:
     match = _LOGGED_MODEL_FOLDER.fullmatch(folder)
+    return match[1] if match else None
+
+
+def trace_of(folder: str) -> str | None:
+    match = _TRACE_FOLDER.fullmatch(folder)
     return match[1] if match else None
 
 

@@ -60,6 +60,7 @@ def read_experiment(document: dict[str, Any], file: str, folder: str) -> Experim
         unknown={**experiment.rest(known.EXPERIMENT), **mlflow.rest(known.EXPERIMENT_FILE)},
         folder=folder,
         tool=read_tool(document, file),
+        trace_ids=tuple(mlflow.texts("traces")),
     )
 
 

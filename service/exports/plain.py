@@ -39,3 +39,12 @@ def plain(value: Any, depth: int = MAX_DEPTH) -> Any:
             return [plain(item, depth - 1) for item in value]
         case _:
             return plain(str(value))
+
+
+def shallow(value: Any, depth: int = MAX_DEPTH) -> bool:
+    """Whether lists and objects are nested at most MAX_DEPTH levels deep."""
+    if isinstance(value, dict):
+        return depth > 0 and all(shallow(item, depth - 1) for item in value.values())
+    if isinstance(value, list):
+        return depth > 0 and all(shallow(item, depth - 1) for item in value)
+    return True

@@ -79,6 +79,7 @@ class ExperimentRecord:
     described: bool = True
     total_runs: int | None = None
     unknown: Mapping[str, Any] = field(default_factory=dict)
+    trace_ids: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+import io
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
 from service.domain.errors import ExportRefused
 from service.exports import documents
 from service.exports.archive_limits import Member
-from service.exports.fields import Fields, read_json
+from service.exports.extras import READ, SPANS, Extras
+from service.exports.fields import MAX_JSON, Fields, read_json
 from service.exports.large_json import read_large_run
 from service.exports.mlmodel import MAX_SIZE, MLmodel, read_mlmodel
 from service.exports.records import ExperimentRecord, LoggedModelRecord, RegisteredModelRecord, RunRecord
+from service.exports.spans import SpanRecord
 
 ARTIFACTS = "artifacts"
 BLOCK = 1024 * 1024
 LARGE = 16 * 1024 * 1024
 """Bytes of a run's JSON from which its metrics are read point by point."""
 MAX_RUN = 512 * 1024 * 1024
-INDEXES = ("manifest.json", "traces.json")
+INDEXES = ("manifest.json",)
 """Files that only list what other files hold, and whose other lists are read."""
 _VERSIONS = "version_models"
 _VERSION = "version_model"
@@ -39,7 +42,7 @@ class ArtifactFile:
 
 @dataclass
 class Survey:
-    """What an export holds. `artifacts` by the folder of the run, logged model or version that owns them.
+    """What an export holds. `artifacts` by the folder of the run, logged model, version or trace that owns them.
 
     `listed` and `failed` are (kind, id or name) of what the indexes of a bulk export say is there, or is not.
 
@@ -50,6 +53,7 @@ class Survey:
     runs: dict[str, RunRecord] = field(default_factory=dict)
     logged_models: dict[str, LoggedModelRecord] = field(default_factory=dict)
     models: dict[str, RegisteredModelRecord] = field(default_factory=dict)
+    extras: Extras = field(default_factory=Extras)
     copies: dict[str, str] = field(default_factory=dict)
     single_versions: list[RegisteredModelRecord] = field(default_factory=list)
     artifacts: dict[str, list[ArtifactFile]] = field(default_factory=dict)
@@ -64,8 +68,10 @@ def survey(
     members: Iterable[tuple[Member, BinaryIO]],
     on_run: Callable[[RunRecord], None],
     on_progress: Callable[[Survey], None] = lambda _: None,
+    on_spans: Callable[[Sequence[SpanRecord]], None] = lambda _: None,
 ) -> Survey:
-    """Read every member once. `on_run` is called with each run, in the archive's order, once for each run id.
+    """Read every member once. `on_run` is called with each run, in the archive's order, once for each run id, and
+    `on_spans` with the spans of each trace.
 
     Raises:
         ArchiveRefused, TooLarge: from `members`.
@@ -75,17 +81,18 @@ def survey(
     for member, stream in members:
         folder, separator, inner = _split(member.path)
         if separator:
-            _artifact(found, member, stream, folder, inner)
+            _artifact(found, member, stream, folder, inner, on_spans)
         else:
             _document(found, member, stream, folder, on_run)
         found.bytes += member.size
         on_progress(found)
     _merge_copies(found)
     _attach_versions(found)
-    if not (found.experiments or found.runs or found.models or found.logged_models):
+    found.extras.check()
+    if not (found.experiments or found.runs or found.models or found.logged_models or found.extras):
         raise ExportRefused(
-            "The archive holds no experiment, run or model: send the folder that an mlflow-export-import "
-            "command wrote, with its experiment.json, run.json or model.json."
+            "The archive holds no experiment, run, model or prompt: send the folder that an mlflow-export-import "
+            "command wrote, with its experiment.json, run.json, model.json or prompt.json."
         )
     return found
 
@@ -104,14 +111,24 @@ def _split(path: str) -> tuple[str, bool, str]:
     return "/".join(segments[:-1]), False, segments[-1]
 
 
-def _artifact(found: Survey, member: Member, stream: BinaryIO, folder: str, inner: str) -> None:
+def _artifact(
+    found: Survey,
+    member: Member,
+    stream: BinaryIO,
+    folder: str,
+    inner: str,
+    on_spans: Callable[[Sequence[SpanRecord]], None],
+) -> None:
     hasher = hashlib.sha256()
     kept: list[bytes] = []
     is_mlmodel = inner.rpartition("/")[2] == "MLmodel" and member.size <= MAX_SIZE
+    is_spans = inner == SPANS
     while block := stream.read(BLOCK):
         hasher.update(block)
-        if is_mlmodel:
+        if is_mlmodel or (is_spans and member.size <= MAX_JSON):
             kept.append(block)
+    if is_spans:
+        found.extras.read_spans(io.BytesIO(b"".join(kept)), member, folder, on_spans)
     found.artifacts.setdefault(folder, []).append(ArtifactFile(inner, member.path, member.size, hasher.hexdigest()))
     if is_mlmodel:
         mlmodel = read_mlmodel(b"".join(kept))
@@ -199,9 +216,13 @@ def _logged_models_index(found: Survey, document: dict[str, Any], file: str, _: 
     found.failed += [("logged_model", name) for name in whole.optional("info").names("failed_logged_models")]
 
 
+def _extra(found: Survey, document: dict[str, Any], file: str, folder: str, _: object) -> None:
+    found.extras.read(file.rpartition("/")[2], document, file, folder)
+
+
 def _merge_copies(found: Survey) -> None:
     """A copy adds only the files that the first folder of the same run or logged model lacks."""
-    for copy, original in found.copies.items():
+    for copy, original in (found.copies | found.extras.copies).items():
         kept = found.artifacts.setdefault(original, [])
         known = {file.path for file in kept}
         kept.extend(file for file in found.artifacts.pop(copy, ()) if file.path not in known)
@@ -229,6 +250,7 @@ _READERS: dict[str, Callable[[Survey, dict[str, Any], str, str, Callable[[RunRec
     "experiments.json": _experiments_index,
     "models.json": _models_index,
     "logged_models.json": _logged_models_index,
+    **dict.fromkeys(READ, _extra),
 }
 
 

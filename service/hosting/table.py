@@ -38,6 +38,11 @@ GET /api/3.0/mlflow/traces/get
 GET /api/3.0/mlflow/traces/batchGet
 POST /api/3.0/mlflow/traces/batchGetInfos
 POST /api/3.0/mlflow/traces/search
+GET /api/3.0/mlflow/datasets/<dataset_id>
+GET /api/3.0/mlflow/datasets/<dataset_id>/experiment-ids
+GET /api/3.0/mlflow/datasets/<dataset_id>/records
+POST /api/3.0/mlflow/datasets/search
+GET /api/3.0/mlflow/traces/<trace_id>/assessments/<assessment_id>
 GET /api/3.0/mlflow/server-info
 GET /
 GET /static-files/<path:path>

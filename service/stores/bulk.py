@@ -56,7 +56,7 @@ def copy_table(connection: sa.Connection, spool: TableSpool, *, merge: bool) -> 
     if not merge:
         point = connection.begin_nested()
         try:
-            _copy(connection, spool, f"public.{spool.table}")
+            copy_into(connection, spool, f"public.{spool.table}")
         except psycopg2.errors.UniqueViolation:
             point.rollback()
         else:
@@ -70,7 +70,7 @@ def _merge(connection: sa.Connection, spool: TableSpool) -> Copied:
     connection.execute(
         sa.text(f"CREATE TEMP TABLE incoming ON COMMIT DROP AS SELECT {columns} FROM public.{spool.table} LIMIT 0")
     )
-    _copy(connection, spool, "incoming")
+    copy_into(connection, spool, "incoming")
     keys = ", ".join(_KEYS[spool.table])
     rows = connection.execute(
         sa.text(
@@ -84,7 +84,7 @@ def _merge(connection: sa.Connection, spool: TableSpool) -> Copied:
     return Copied(created, len(rows) - created, frozenset(row.run_uuid for row in rows))
 
 
-def _copy(connection: sa.Connection, spool: TableSpool, target: str) -> None:
+def copy_into(connection: sa.Connection, spool: TableSpool, target: str) -> None:
     spool.file.seek(0)
     driver = cast(psycopg2.extensions.connection, connection.connection)
     with driver.cursor() as cursor:

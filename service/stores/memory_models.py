@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 
 from service.domain.errors import Conflict, NotFound
 from service.domain.model import Lineage, Manifest, ModelVersion, RegisteredModel
-from service.stores.memory_state import HeldModel, HeldVersion, MlflowModel, State
+from service.stores.memory_state import HeldModel, HeldPrompt, HeldVersion, MlflowModel, State
 from service.stores.plain import plain
-from service.usecases.ports import ModelDetails, NewVersion, RunInfo
+from service.usecases.ports import ModelDetails, NewPrompt, NewVersion, PromptVersion, RunInfo
 
 _LINEAGE_FIELDS = {field.name for field in fields(Lineage)}
 
@@ -70,7 +70,13 @@ class MemoryModels:
         held = self._state.models.get(name)
         if held is not None:
             return held.workspace
+        for (prompt, _), version in self._state.prompts.items():
+            if prompt == name:
+                return version.workspace
         return "" if name in self._state.mlflow_models else None
+
+    def is_prompt(self, name: str) -> bool:
+        return any(prompt == name for prompt, _ in self._state.prompts)
 
     def experiment_is_open_to(self, workspace: str, name: str) -> bool:
         owners = self._state.experiments.get(name)
@@ -84,6 +90,8 @@ class MemoryModels:
                 f"The model name {name!r} belongs to another workspace; choose another name with model_name.",
                 field="model_name",
             )
+        if self.is_prompt(name):
+            raise Conflict(f"{name!r} is a prompt, which has no files; choose another name.", field="model_name")
         made = name not in self._state.models
         self._state.models.setdefault(name, HeldModel(workspace, datetime.now(UTC)))
         self._state.mlflow_models.setdefault(name, MlflowModel())
@@ -142,6 +150,30 @@ class MemoryModels:
         held = HeldVersion(version, new.workspace, new.original_model, new.original_version, dict(new.tags or {}))
         self._state.versions[version.model, version.version] = held
         return version
+
+    def add_prompt(self, new: NewPrompt) -> PromptVersion:
+        if self.owner(new.name) not in (None, new.workspace) or (
+            self.owner(new.name) is not None and not self.is_prompt(new.name)
+        ):
+            raise Conflict(
+                f"The name {new.name!r} of a prompt is taken by someone else or by a model; "
+                "choose another with model_prefix.",
+                field="model_prefix",
+            )
+        record = new.record
+        for (name, number), held in self._state.prompts.items():
+            known = held.record
+            if (name, known.name, known.version, known.digest) == (
+                *(new.name, record.name, record.version, record.digest),
+            ):
+                changed = dict(record.tags).items() - dict(known.tags).items()
+                tags = {**known.tags, **record.tags}
+                self._state.prompts[name, number] = replace(held, record=replace(known, tags=tags))
+                return PromptVersion(name, number, "updated" if changed else "skipped")
+        taken = {number for name, number in self._state.prompts if name == new.name}
+        number = max(taken) + 1 if record.version in taken else record.version
+        self._state.prompts[new.name, number] = HeldPrompt(new.workspace, record)
+        return PromptVersion(new.name, number, "created")
 
     def _already(self, new: NewVersion) -> ModelVersion | None:
         for held in self._state.versions.values():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from service.domain.importing import ImportState
-from service.domain.layout import ARCHIVES, folder_of, version_prefix
+from service.domain.layout import ARCHIVES, folder_of, trace_of, version_prefix
 from service.stores.memory_state import State
 from service.stores.references import is_ours
 
@@ -22,6 +22,7 @@ class MemoryReferences:
         used.update(folder_of(run.artifact_uri) for run in self._state.runs.values())
         used.update(map(folder_of, self._state.logged_models.values()))
         used.update(map(version_prefix, self._state.manifests))
+        used.update(folder for folder in folders if trace_of(folder) in self._state.traces)
         return [folder for folder in folders if is_ours(folder) and folder not in used]
 
     def hold(self) -> bool:

@@ -118,6 +118,10 @@ class MemoryRegistry:
             held = tx.state.versions[model, version]
             tx.state.versions[model, version] = replace(held, tags={**held.tags, **tags})
 
+    def add_trace(self, trace_id: str) -> None:
+        with self.transaction() as tx:
+            tx.state.traces.add(trace_id)
+
     def add_experiment(self, name: str, workspaces: Iterable[str] = ()) -> None:
         """An experiment to which imports of these workspaces have written; none for one that was made here."""
         with self.transaction() as tx:

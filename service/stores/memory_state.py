@@ -15,6 +15,7 @@ from service.domain.policy import PolicyVersion
 from service.domain.policy_facts import Evaluation
 from service.domain.uploading import Upload
 from service.domain.workspace import Workspace
+from service.exports.prompts import PromptRecord
 from service.usecases.ports import Origin, RunInfo
 
 Place = tuple[str, str, str]
@@ -63,6 +64,14 @@ class MlflowModel:
 
 
 @dataclass(frozen=True)
+class HeldPrompt:
+    """A version of a prompt, with what tells two imports of the same original apart."""
+
+    workspace: str
+    record: PromptRecord
+
+
+@dataclass(frozen=True)
 class Transition:
     """A change of a stage; `previous_version` is None for its first version."""
 
@@ -92,6 +101,7 @@ class State:
     params: dict[str, Mapping[str, str]] = field(default_factory=dict)
     metrics: dict[str, Mapping[str, float]] = field(default_factory=dict)
     evaluations: dict[tuple[str, str], tuple[Evaluation, ...]] = field(default_factory=dict)
+    traces: set[str] = field(default_factory=set)
     experiments: dict[str, frozenset[str]] = field(default_factory=dict)
     models: dict[str, HeldModel] = field(default_factory=dict)
     mlflow_models: dict[str, MlflowModel] = field(default_factory=dict)
@@ -99,6 +109,7 @@ class State:
     experiment_origins: dict[tuple[str, str, str], Origin] = field(default_factory=dict)
     logged_model_origins: dict[tuple[str, str], Origin] = field(default_factory=dict)
     manifests: dict[str, Manifest] = field(default_factory=dict)
+    prompts: dict[tuple[str, int], HeldPrompt] = field(default_factory=dict)
     assignments: dict[Place, Assignment] = field(default_factory=dict)
     transitions: dict[tuple[Place, int], Transition] = field(default_factory=dict)
     policies: dict[tuple[str, str, int], PolicyVersion] = field(default_factory=dict)

@@ -54,6 +54,38 @@ logged_model_metrics = _table(
     "model_id metric_name metric_timestamp_ms metric_step metric_value experiment_id run_id dataset_uuid "
     "dataset_name dataset_digest",
 )
+trace_info = _table(
+    "trace_info",
+    "request_id experiment_id timestamp_ms execution_time_ms status client_request_id request_preview response_preview "
+    "trace_name session_id input_tokens output_tokens total_tokens cache_read_input_tokens "
+    "cache_creation_input_tokens cache_creation_input_tokens_above_1hr input_cost output_cost total_cost",
+)
+trace_tags = _table("trace_tags", "key value request_id")
+trace_request_metadata = _table("trace_request_metadata", "key value request_id")
+assessments = _table(
+    "assessments",
+    "assessment_id trace_id name assessment_type value error created_timestamp last_updated_timestamp experiment_id "
+    "trace_timestamp_ms aggregate_value is_numeric_value source_type source_id run_id span_id rationale overrides "
+    "valid assessment_metadata",
+)
+spans = _table(
+    "spans",
+    "trace_id experiment_id span_id parent_span_id name type status start_time_unix_nano end_time_unix_nano content "
+    "input_cost output_cost total_cost model_name model_provider",
+)
+entity_associations = _table(
+    "entity_associations", "association_id source_type source_id destination_type destination_id created_time"
+)
+evaluation_datasets = _table(
+    "evaluation_datasets",
+    "dataset_id workspace name schema profile digest created_time last_update_time created_by last_updated_by",
+)
+evaluation_dataset_tags = _table("evaluation_dataset_tags", "dataset_id key value")
+evaluation_dataset_records = _table(
+    "evaluation_dataset_records",
+    "dataset_record_id dataset_id inputs outputs expectations tags source source_id source_type created_time "
+    "last_update_time created_by last_updated_by input_hash",
+)
 registered_models = _table("registered_models", "workspace name creation_time last_updated_time description")
 registered_model_tags = _table("registered_model_tags", "workspace name key value")
 registered_model_aliases = _table("registered_model_aliases", "workspace name alias version")
@@ -79,6 +111,15 @@ ALL = (
     logged_model_params,
     logged_model_tags,
     logged_model_metrics,
+    trace_info,
+    trace_tags,
+    trace_request_metadata,
+    assessments,
+    spans,
+    entity_associations,
+    evaluation_datasets,
+    evaluation_dataset_tags,
+    evaluation_dataset_records,
     registered_models,
     registered_model_tags,
     registered_model_aliases,

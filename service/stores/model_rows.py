@@ -12,8 +12,9 @@ from service.domain.model import Manifest, ManifestFile, ModelVersion, Registere
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
 from service.stores.plain import plain
+from service.stores.prompt_rows import PromptWriter
 from service.stores.version_rows import VersionWriter, is_older, mlflow_has_model, upsert, version_of
-from service.usecases.ports import ModelDetails, NewVersion, RunInfo
+from service.usecases.ports import ModelDetails, NewPrompt, NewVersion, PromptVersion, RunInfo
 
 Rows = list[Any]
 
@@ -133,8 +134,14 @@ class PostgresModels:
             lineage=row.lineage or own,
         )
 
+    def is_prompt(self, name: str) -> bool:
+        return self._connection.scalar(sa.select(t.prompts.c.name).where(t.prompts.c.name == name)) is not None
+
     def owner(self, name: str) -> str | None:
-        row = self._connection.execute(sa.select(t.models.c.workspace).where(t.models.c.name == name)).one_or_none()
+        ours = sa.union_all(
+            *(sa.select(table.c.workspace).where(table.c.name == name) for table in (t.models, t.prompts))
+        )
+        row = self._connection.execute(ours).one_or_none()
         if row is not None:
             return row.workspace or ""
         r = m.registered_models
@@ -186,3 +193,6 @@ class PostgresModels:
 
     def add_version(self, new: NewVersion) -> ModelVersion:
         return VersionWriter(self._connection).add(new)
+
+    def add_prompt(self, new: NewPrompt) -> PromptVersion:
+        return PromptWriter(self._connection).add(new)

@@ -16,6 +16,7 @@ from service.domain.layout import (
     import_of,
     logged_model_of,
     run_of,
+    trace_of,
     version_prefix,
 )
 from service.stores import mlflow_tables as m
@@ -34,7 +35,8 @@ class PostgresReferences:
 
     def unused(self, folders: Sequence[str]) -> Sequence[str]:
         ours = [folder for folder in folders if is_ours(folder)]
-        used = self._archives(ours) | self._runs(ours) | self._logged_models(ours) | self._versions(ours)
+        used = self._archives(ours) | self._versions(ours)
+        used |= self._runs(ours) | self._logged_models(ours) | self._traces(ours)
         return [folder for folder in ours if folder not in used]
 
     def _archives(self, folders: Iterable[str]) -> set[str]:
@@ -48,6 +50,13 @@ class PostgresReferences:
     def _logged_models(self, folders: Iterable[str]) -> set[str]:
         models = m.logged_models
         return self._located(logged_model_of, folders, models.c.model_id, models.c.artifact_location)
+
+    def _traces(self, folders: Iterable[str]) -> set[str]:
+        """By the id alone: the location is a tag, and any client may set those."""
+        named = {folder: found for folder in folders if (found := trace_of(folder)) is not None}
+        column = m.trace_info.c.request_id
+        known = set(self._found(column, column.in_(set(named.values()))))
+        return {folder for folder, trace_id in named.items() if trace_id in known}
 
     def _located(
         self,
@@ -76,4 +85,4 @@ class PostgresReferences:
 def is_ours(folder: str) -> bool:
     """Whether only the registry decides what is below the folder, and a row tells of it."""
     fixed = folder.startswith((ARCHIVES, PENDING, VERSIONS))
-    return fixed or run_of(folder) is not None or logged_model_of(folder) is not None
+    return fixed or any(of(folder) is not None for of in (run_of, logged_model_of, trace_of))

@@ -1,16 +1,18 @@
-"""Rows of runs as COPY text in temporary files: whatever the archive's size, memory holds one run."""
+"""Rows of runs and spans as COPY text in files: whatever the archive's size, memory holds one run or trace."""
 
 from __future__ import annotations
 
 import json
 import math
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from service.exports.records import MetricHistory, RunRecord
+from service.exports.spans import SpanRecord
+from service.stores.span_lines import COLUMNS, span_line
 from service.usecases.ports import CentralIds
 
 LARGEST = 1.7976931348623157e308
@@ -51,20 +53,25 @@ class FileRunSpool:
         self.tags = spool("tags", "key", "value", "run_uuid")
         self.metrics = spool("metrics", *point)
         self.latest_metrics = spool("latest_metrics", *point)
+        self.spans = spool("spans", *COLUMNS)
 
     @property
     def tables(self) -> tuple[TableSpool, ...]:
+        """Those of runs."""
         return (self.params, self.tags, self.metrics, self.latest_metrics)
 
     @property
     def rows(self) -> int:
-        return sum(table.rows for table in self.tables)
+        return sum(table.rows for table in (*self.tables, self.spans))
 
     def add(self, run: RunRecord) -> None:
         run_id = self._ids.run(run.run_id)
         self.params.write([_pair(key, value, run_id) for key, value in run.params.items()])
         self.tags.write([_pair(key, self._tag(key, value), run_id) for key, value in run.tags.items()])
         self._add_metrics(run, run_id)
+
+    def add_spans(self, spans: Sequence[SpanRecord]) -> None:
+        self.spans.write([span_line(span, self._ids.trace(span.trace_id)) for span in spans])
 
     def _tag(self, key: str, value: str) -> str:
         """Tags that name runs follow them to their ids here."""

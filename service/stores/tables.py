@@ -163,6 +163,47 @@ logged_models = sa.Table(
     sa.Column("lineage", JSONB, nullable=False, server_default="{}"),
 )
 
+traces = sa.Table(
+    "traces",
+    metadata,
+    sa.Column("workspace", sa.ForeignKey(workspaces.c.name), primary_key=True),
+    sa.Column("original_trace_id", sa.Text, primary_key=True),
+    sa.Column("trace_id", sa.Text, nullable=False, unique=True),
+    sa.Column("lineage", JSONB, nullable=False),
+    sa.Column("import_id", sa.ForeignKey(imports.c.id), nullable=False),
+)
+
+evaluation_datasets = sa.Table(
+    "evaluation_datasets",
+    metadata,
+    sa.Column("workspace", sa.ForeignKey(workspaces.c.name), primary_key=True),
+    sa.Column("original_dataset_id", sa.Text, primary_key=True),
+    sa.Column("dataset_id", sa.Text, nullable=False, unique=True),
+    sa.Column("lineage", JSONB, nullable=False),
+    sa.Column("import_id", sa.ForeignKey(imports.c.id), nullable=False),
+)
+
+# A prompt is a registered model to MLflow; here it is none, so that nothing can put it into a stage or hand it out.
+prompts = sa.Table(
+    "prompts",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("workspace", sa.ForeignKey(workspaces.c.name), nullable=False),
+    _time("created_at", default=True),
+)
+
+prompt_versions = sa.Table(
+    "prompt_versions",
+    metadata,
+    sa.Column("name", sa.ForeignKey(prompts.c.name), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("original_name", sa.Text, nullable=False),
+    sa.Column("original_version", sa.Integer, nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
+    sa.Column("lineage", JSONB, nullable=False),
+    sa.Column("import_id", sa.ForeignKey(imports.c.id), nullable=False),
+)
+
 manifests = sa.Table(
     "manifests",
     metadata,

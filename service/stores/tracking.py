@@ -1,4 +1,4 @@
-"""Experiments, runs and logged models of an import, written in bulk over MLflow's own tables."""
+"""Experiments and all they hold of an import, written in bulk over MLflow's own tables."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from service.stores import tables as t
 from service.stores.bulk import chunked, copy_table
 from service.stores.central_ids import PostgresCentralIds
 from service.stores.dataset_rows import write_datasets
+from service.stores.evaluation_rows import write_evaluation_datasets
 from service.stores.experiment_rows import write_experiment
 from service.stores.logged_models import write_logged_models, write_model_links
 from service.stores.plain import plain
@@ -23,6 +24,7 @@ from service.stores.postgres import PostgresTransaction, translated
 from service.stores.queue import session_name
 from service.stores.run_spool import FileRunSpool, file_run_spool
 from service.stores.tally import Tally
+from service.stores.trace_rows import write_traces
 from service.usecases.ports import CentralIds, IdsChanged, RunSpool, TrackingBatch, TrackingCounts, Transaction
 
 _SAID = ("user", "run_start_time", "run_end_time", "exported_at", "source", "notebook", "git_commit", "git_url")
@@ -80,6 +82,8 @@ class _Write:
         write_logged_models(self.connection, self.batch, self.ids, experiment_ids, self.tally)
         write_model_links(self.connection, self.batch, self.ids)
         self._follow(known)
+        write_traces(self.connection, self.batch, self.ids, experiment_ids, self.tally, spool)
+        write_evaluation_datasets(self.connection, self.batch, self.ids, experiment_ids, self.tally)
         self._tally_runs(known, changed)
         return self.tally.counts()
 

@@ -71,6 +71,10 @@ class VersionWriter:
         owner = self._connection.scalar(
             sa.select(t.models.c.workspace).where(t.models.c.name == name).with_for_update()
         )
+        if made and workspace == self._connection.scalar(
+            sa.select(t.prompts.c.workspace).where(t.prompts.c.name == name)
+        ):
+            raise Conflict(f"{name!r} is a prompt, which has no files; choose another name.", field="model_name")
         if made and mlflow_has_model(self._connection, name):
             owner = None  # MLflow had it, without a workspace
         if (owner or "") != workspace:

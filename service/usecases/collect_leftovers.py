@@ -35,6 +35,7 @@ def _folders(objects: ObjectStore) -> Iterator[str]:
     for workspace in _below(objects, WORKSPACES):
         yield from _below(objects, workspace)
         yield from _below(objects, f"{workspace}models/")
+        yield from _below(objects, f"{workspace}traces/")
 
 
 def _below(objects: ObjectStore, prefix: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from service.domain.environment import Assignment
 from service.domain.importing import Import
 from service.domain.model import ModelVersion
 from service.usecases.import_plan import Plan
-from service.usecases.ports import ModelDetails, NewVersion, TrackingCounts
+from service.usecases.ports import ModelDetails, NewPrompt, NewVersion, PromptVersion, TrackingCounts
 
 SHOWN = 10_000
 """Rows of each list in a report; how many more there are is told beside."""
@@ -26,6 +26,7 @@ class Report:
         self._counts: dict[str, dict[str, int]] = {}
         self._experiments: dict[str, tuple[int, str]] = {}
         self._versions: list[tuple[NewVersion, ModelVersion]] = []
+        self._prompts: list[tuple[NewPrompt, PromptVersion]] = []
         self._failed: list[Mapping[str, str]] = list(plan.missing)
         self._models: list[dict[str, str]] = []
         self._incomplete = list(plan.incomplete)
@@ -48,6 +49,10 @@ class Report:
     def version(self, wanted: NewVersion, got: ModelVersion, *, changed: bool) -> None:
         self._count("versions", "created" if self.is_new(got) else "updated" if changed else "skipped", 1)
         self._versions.append((wanted, got))
+
+    def prompt(self, wanted: NewPrompt, got: PromptVersion) -> None:
+        self._count("prompts", got.change, 1)
+        self._prompts.append((wanted, got))
 
     def artifacts(self, stored: int) -> None:
         self._count("artifact_files", "created", stored)
@@ -126,6 +131,16 @@ class Report:
                 for record, _ in self._plan.batch.experiments
             ],
             "models": self._models,
+            "prompts": [
+                {
+                    "prompt": got.name,
+                    "version": got.version,
+                    "original_name": wanted.record.name,
+                    "original_version": wanted.record.version,
+                }
+                for wanted, got in self._prompts
+            ],
+            **_shown("new_ids", self._plan.new_ids),
             "versions": [
                 {
                     "model": got.model,

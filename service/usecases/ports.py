@@ -17,7 +17,11 @@ from service.domain.importing import Import, ImportState
 from service.domain.model import Manifest, ModelVersion, RegisteredModel
 from service.domain.uploading import Upload
 from service.domain.workspace import Workspace
+from service.exports.evaluation import EvaluationDatasetRecord
+from service.exports.prompts import PromptRecord
 from service.exports.records import ExperimentRecord, LoggedModelRecord, RunRecord
+from service.exports.spans import SpanRecord
+from service.exports.traces import TraceRecord
 from service.usecases.policy_ports import Evidence, Policies
 
 Clock = Callable[[], datetime]
@@ -277,7 +281,11 @@ class Models(Protocol):
         ...
 
     def owner(self, name: str) -> str | None:
-        """The workspace that owns the model's name; '' when MLflow has it without one; None when it is free."""
+        """The workspace that owns the name of a model or prompt; '' when MLflow has it without one; None when free."""
+        ...
+
+    def is_prompt(self, name: str) -> bool:
+        """Whether imports made it a prompt: it never has versions with files, stages or a place in `list`."""
         ...
 
     def experiment_is_open_to(self, workspace: str, name: str) -> bool:
@@ -287,7 +295,7 @@ class Models(Protocol):
     def own(self, name: str, workspace: str, created: int | None) -> bool:
         """Lock the model, creating it here and in MLflow's registry when the name is free; true when created.
 
-        Raises Conflict when another workspace owns the name.
+        Raises Conflict when another workspace owns the name, or when it is a prompt's.
         """
         ...
 
@@ -308,7 +316,14 @@ class Models(Protocol):
     def add_version(self, new: NewVersion) -> ModelVersion:
         """Number it, write it here and in MLflow's registry; the model is created when new.
 
-        Raises Conflict when another workspace owns the model's name.
+        Raises Conflict when another workspace owns the model's name, or when it is a prompt's.
+        """
+        ...
+
+    def add_prompt(self, new: NewPrompt) -> PromptVersion:
+        """Number it and write it in MLflow's registry; one of the same original and template is brought up to date.
+
+        Raises Conflict when another workspace owns the prompt's name, or when it is a model's.
         """
         ...
 
@@ -340,6 +355,25 @@ class NewVersion:
     last_updated_time: int | None = None
     status: str = "READY"
     status_message: str = ""
+
+
+@dataclass(frozen=True)
+class NewPrompt:
+    """A version of a prompt for the central `name`; its number is kept when free."""
+
+    name: str
+    workspace: str
+    import_id: str
+    record: PromptRecord
+
+
+@dataclass(frozen=True)
+class PromptVersion:
+    """`change` is created, updated or skipped."""
+
+    name: str
+    version: int
+    change: str
 
 
 @dataclass(frozen=True)
@@ -487,18 +521,20 @@ class RegistryStore(Protocol):
 
 
 class RunSpool(Protocol):
-    """Rows of runs on their way to the database, kept on local disk so that memory stays flat."""
+    """Rows of runs and traces on their way to the database, kept on local disk so that memory stays flat."""
 
     def add(self, run: RunRecord) -> None:
         """Raises ExportRefused when a value is longer than MLflow's tables take."""
         ...
+
+    def add_spans(self, spans: Sequence[SpanRecord]) -> None: ...
 
     @property
     def rows(self) -> int: ...
 
 
 class TrackingStore(Protocol):
-    """MLflow's experiments, runs and logged models, written in bulk."""
+    """MLflow's experiments, runs, logged models, traces and evaluation datasets, written in bulk."""
 
     def ids(self, workspace: str) -> AbstractContextManager[CentralIds]: ...
 
@@ -516,6 +552,10 @@ class CentralIds(Protocol):
 
     def logged_model(self, original: str) -> str: ...
 
+    def trace(self, original: str) -> str: ...
+
+    def evaluation_dataset(self, original: str) -> str: ...
+
 
 class IdsChanged(Exception):
     """Another import took an id first; plan again."""
@@ -523,7 +563,7 @@ class IdsChanged(Exception):
 
 @dataclass(frozen=True)
 class TrackingBatch:
-    """`experiments` pairs each record with its central name; runs and models of others name their experiment's id.
+    """`experiments` pairs each record with its central name; all others name their experiment's id.
 
     `lineage` is kept with each run, by original run id; likewise that of experiments and logged models.
     """
@@ -533,6 +573,8 @@ class TrackingBatch:
     experiments: Sequence[tuple[ExperimentRecord, str]]
     runs: Sequence[RunRecord]
     logged_models: Sequence[LoggedModelRecord]
+    traces: Sequence[TraceRecord]
+    evaluation_datasets: Sequence[EvaluationDatasetRecord]
     lineage: Mapping[str, Mapping[str, Any]]
     experiment_lineage: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     logged_model_lineage: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -19,9 +19,10 @@ from service.exports.archive import Limits
 from service.exports.survey import Survey, survey
 from service.usecases.identify_archive import identified
 from service.usecases.import_artifacts import store_artifacts
-from service.usecases.import_plan import Plan, check_plan, make_plan
+from service.usecases.import_plan import Plan, make_plan
 from service.usecases.import_report import Report
 from service.usecases.import_source import opened_members
+from service.usecases.plan_check import check_plan
 from service.usecases.ports import (
     CentralIds,
     Clock,
@@ -135,7 +136,10 @@ class Importer:
         step = _Steps(self, import_)
         with opened_members(self.objects, import_, self.limits) as members:
             found = survey(
-                members, spool.add, lambda so_far: step.at({"bytes_read": so_far.bytes, "rows_read": spool.rows})
+                members,
+                spool.add,
+                lambda so_far: step.at({"bytes_read": so_far.bytes, "rows_read": spool.rows}),
+                spool.add_spans,
             )
         step.at({"bytes_read": found.bytes, "rows_read": spool.rows}, force=True)
         return found
@@ -158,6 +162,8 @@ class Importer:
             got = tx.models.add_version(version)
             changed = not report.is_new(got) and tx.models.update_version(got, version)
             report.version(version, got, changed=changed)
+        for prompt in plan.prompts:
+            report.prompt(prompt, tx.models.add_prompt(prompt))
         for name, details in plan.details.items():
             known = partial(_known_version, tx, import_.workspace, name, str(details.lineage.get("original_model", "")))
             changed = tx.models.set_details(name, report.renumbered(name, details, known))

@@ -119,7 +119,7 @@ def test_archives_without_an_export(refused: Refuse) -> None:
     )
     for files in cases:
         document = refused(packed(files), 422, "export-refused")
-        assert "experiment.json, run.json or model.json" in document["detail"]
+        assert "experiment.json, run.json, model.json or prompt.json" in document["detail"]
     refused(packed({}), 422, "export-refused")
 
 

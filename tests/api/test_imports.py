@@ -112,6 +112,8 @@ def test_an_export_is_sent_and_taken_in(places: FlaskClient, parts: Parts, run_i
         },
         "experiments": [{"original_id": "7", "original_name": "experiment 7", "id": "1", "name": "dev/experiment 7"}],
         "models": [{"original_name": "orders", "name": "orders"}],
+        "prompts": [],
+        "new_ids": [],
         "versions": versions,
         "stages": [],
         "failed": [],

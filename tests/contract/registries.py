@@ -34,6 +34,8 @@ class Registry(RegistryStore, Protocol):
 
     def add_version_tags(self, model: str, version: int, tags: Mapping[str, str]) -> None: ...
 
+    def add_trace(self, trace_id: str) -> None: ...
+
     def add_experiment(self, name: str, workspaces: Iterable[str] = ()) -> None: ...
 
     def add_experiment_origin(self, origin: Origin) -> None: ...
@@ -155,6 +157,12 @@ class SeededPostgres(PostgresRegistry):
                         workspace=m.WORKSPACE, name=model, version=version, key=key, value=text
                     )
                 )
+
+    def add_trace(self, trace_id: str) -> None:
+        with self._seeds.begin() as connection:
+            experiment_id = _experiment(connection, f"experiment of {trace_id}")
+            row = {"request_id": trace_id, "experiment_id": experiment_id, "timestamp_ms": 1, "status": "OK"}
+            connection.execute(sa.insert(m.trace_info).values(row))
 
     def add_experiment(self, name: str, workspaces: Iterable[str] = ()) -> None:
         with self._seeds.begin() as connection:

@@ -58,6 +58,14 @@ def test_artifacts(store: Registry) -> None:
     assert unused(store, *mine, *absent) == absent
 
 
+def test_traces(store: Registry) -> None:
+    """A trace counts by its id alone: where it keeps its artifacts is a tag, which any client may set."""
+    store.add_trace("tr-1")
+    mine = ["mlflow/workspaces/dev/traces/tr-1/", "mlflow/workspaces/other/traces/tr-1/"]
+    absent = ["mlflow/workspaces/dev/traces/tr-2/"]
+    assert unused(store, *mine, *absent) == absent
+
+
 def test_what_is_not_ours_is_left(store: Registry) -> None:
     assert unused(store, "mlflow/1/", "mlflow/workspaces/dev/traces/", f"other/{RUN}/", "models/") == []
 

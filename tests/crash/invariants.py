@@ -27,7 +27,10 @@ COUNTED = {
 }
 """Kinds of an import's report, and the tables that hold what it created."""
 
-OURS = (t.experiments, t.runs, t.logged_models, t.manifests, t.models, t.versions, t.assignments, t.transitions)
+OURS = (
+    *(t.experiments, t.runs, t.logged_models, t.traces, t.evaluation_datasets, t.prompts, t.prompt_versions),
+    *(t.manifests, t.models, t.versions, t.assignments, t.transitions),
+)
 _OF_THIS_IMPORT = {"import_id", "created_at", "assigned_at", "at", "comment"}
 _MADE_UP = {"experiment_id", "dataset_uuid", "input_uuid", "source_id", "destination_id"}
 

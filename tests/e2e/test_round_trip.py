@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+from pathlib import Path
+
 import pytest
 
 from service.compare import NotImportedError, compare_import
 from tests.conftest import EXPORTS
 from tests.e2e.conftest import Service, cli
+from tests.small_exports import TRACE, assessment, extras_export, packed, span, trace
 
 NAMES = sorted(path.name.removesuffix(".tar.gz") for path in EXPORTS.glob("*.tar.gz"))
 FILELESS = "the export does not hold the model's files"
@@ -25,12 +29,6 @@ FAILED = {
 }
 # What is taken in although the tool gave it up half-way.
 INCOMPLETE = {"mlflow222-tool120-experiment-unicode-edge": ["06c17fe880df45299739358ea9f94ee0"]}
-# What is kept out, and told: traces, prompts and evaluation datasets.
-UNREAD = {
-    "mlflow317-master-all": ("/traces/", "/prompts/", "/evaluation_datasets/"),
-    "mlflow317-master-experiment-traces": ("/traces/",),
-}
-PROMPTS_ONLY = "mlflow317-master-prompts"
 
 
 @pytest.fixture
@@ -39,7 +37,7 @@ def client_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != PROMPTS_ONLY])
+@pytest.mark.parametrize("name", NAMES)
 def test_round_trip(service: Service, client_environment: None, name: str) -> None:
     """One workspace for each server that was exported from, so that overlapping exports must not double."""
     workspace = name.removeprefix("broken-").partition("-")[0]
@@ -55,18 +53,46 @@ def test_round_trip(service: Service, client_environment: None, name: str) -> No
         failed[row["kind"], row["reason"]] = failed.get((row["kind"], row["reason"]), 0) + 1
     assert failed == FAILED.get(name, {})
     assert [row["name"] for row in report["incomplete"]] == INCOMPLETE.get(name, [])
-    unread = [path for path in report["unread_files"] if not any(part in path for part in UNREAD.get(name, ()))]
-    assert unread == []
+    assert report["unread_files"] == []
     assert compare_import(archive, workspace, service.url, service.token) == []
     again = service.send(workspace, archive, model_prefix=f"{workspace}-")
     assert again.status_code == 200
     assert again.json() == sent.json()
 
 
-def test_prompts_alone_are_refused(service: Service) -> None:
-    assert service.put("/v1/workspaces/prompts", {"kind": "mlflow"}).status_code == 201
-    sent = service.send("prompts", EXPORTS / f"{PROMPTS_ONLY}.tar.gz")
-    assert (sent.status_code, sent.json()["type"]) == (422, "urn:model-registry:problem:export-refused")
+def test_what_no_real_export_holds(service: Service, client_environment: None, tmp_path: Path) -> None:
+    """Assessments of every kind, prompts of messages, spans that are a file, outputs of a dataset's records."""
+    in_file = "tr-" + "f" * 32
+    told = [
+        assessment(),
+        assessment(
+            assessment_id="a-2", assessment_type="expectation", feedback=None, expectation={"k": [1]}, rationale=None
+        ),
+        assessment(assessment_id="a-3", feedback={"value": None, "error": {"error_code": "E"}}, metadata=None),
+        assessment(
+            assessment_id="a-4", assessment_type=None, feedback=None, issue={"issue_name": "slow"}, overrides="a-1"
+        ),
+        assessment(assessment_id="a-5", feedback={"value": "no"}, run_id=None, span_id="2a97266d2f789124", valid=False),
+    ]
+    spans = {"spans": [span(trace_id=base64.b64encode(b"\xff" * 16).decode())]}
+    spans["spans"][0]["attributes"]["mlflow.traceRequestId"] = f'"{in_file}"'
+    archive = tmp_path / "extras.tar.gz"
+    archive.write_bytes(
+        packed(
+            {
+                **extras_export(),
+                f"traces/{TRACE}/trace.json": trace(assessments=told),
+                f"traces/{in_file}/trace.json": trace(in_file, tags={"mlflow.artifactLocation": "x"}, assessments=[]),
+                f"traces/{in_file}/artifacts/traces.json": spans,
+                f"traces/{in_file}/artifacts/attachments/a.bin": b"1",
+            }
+        )
+    )
+    assert service.put("/v1/workspaces/extras", {"kind": "mlflow"}).status_code == 201
+    sent = service.send("extras", archive, model_prefix="extras-")
+    assert sent.status_code == 201, sent.text
+    assert (sent.json()["report"]["failed"], sent.json()["report"]["unread_files"]) == ([], [])
+    assert compare_import(archive, "extras", service.url, service.token) == []
 
 
 def test_the_command_names_each_difference(service: Service, client_environment: None) -> None:
