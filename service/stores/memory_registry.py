@@ -120,7 +120,7 @@ class MemoryRegistry:
 
     def add_trace(self, trace_id: str) -> None:
         with self.transaction() as tx:
-            tx.state.traces.add(trace_id)
+            tx.state.traces[trace_id] = None
 
     def add_experiment(self, name: str, workspaces: Iterable[str] = ()) -> None:
         """An experiment to which imports of these workspaces have written; none for one that was made here."""

@@ -101,7 +101,7 @@ class State:
     params: dict[str, Mapping[str, str]] = field(default_factory=dict)
     metrics: dict[str, Mapping[str, float]] = field(default_factory=dict)
     evaluations: dict[tuple[str, str], tuple[Evaluation, ...]] = field(default_factory=dict)
-    traces: set[str] = field(default_factory=set)
+    traces: dict[str, None] = field(default_factory=dict)
     experiments: dict[str, frozenset[str]] = field(default_factory=dict)
     models: dict[str, HeldModel] = field(default_factory=dict)
     mlflow_models: dict[str, MlflowModel] = field(default_factory=dict)

@@ -12,9 +12,10 @@ def note_gaps(draft: Draft) -> None:
     for experiment in found.experiments.values():
         absent = [run_id for run_id in experiment.failed_runs if run_id not in found.runs]
         note(draft.missing, "run", absent, RECORDED)
-        unheld = [run_id for run_id in experiment.run_ids if run_id not in found.runs]
+        unheld = [run_id for run_id in dict.fromkeys(experiment.run_ids) if run_id not in found.runs]
         note(draft.missing, "run", unheld, "experiment.json lists it and its folder is not there")
-        named = len({*experiment.run_ids, *experiment.failed_runs})
+        # Bulk exports of models name and count a run once for each version it has.
+        named = len(experiment.run_ids) + len({*experiment.failed_runs} - {*experiment.run_ids})
         if (experiment.total_runs or 0) > named:
             why = f"the export tool met {experiment.total_runs} runs and names {named}"
             note(draft.incomplete, "experiment", [experiment.name], why)

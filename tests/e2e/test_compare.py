@@ -15,12 +15,15 @@ from service.domain.layout import version_prefix
 from service.settings import Settings
 from service.stores.objects import S3Objects
 from tests.e2e.conftest import Service
+from tests.small_exports import DATASET as EVALUATION
 from tests.small_exports import (
     LOGGED,
     MLMODEL,
     RUN,
+    TRACE,
     Files,
     experiment,
+    extras_export,
     logged_model,
     packed,
     registered_model,
@@ -122,6 +125,25 @@ REMOVALS: list[tuple[str, set[str]]] = [
     ("UPDATE runs SET experiment_id = 0 WHERE experiment_id <> 0", {f"run {RUN}: experiment_id"}),
     ("DELETE FROM experiments WHERE experiment_id <> 0", {"experiment /Shared/orders"}),
 ]
+EXTRAS: list[tuple[str, set[str]]] = [
+    ("UPDATE trace_info SET status = 'ERROR', timestamp_ms = 7, request_preview = 'x'",
+     {"trace: state", "trace: request_time", "trace: request_preview"}),
+    ("UPDATE trace_info SET experiment_id = 0", {"trace: experiment_id"}),
+    ("UPDATE trace_request_metadata SET value = 'x' WHERE key = 'mlflow.sourceRun'", {"trace: trace_metadata"}),
+    ("UPDATE assessments SET rationale = 'x'", {"trace: assessments"}),
+    ("UPDATE spans SET content = replace(content, 'outer', 'x')", {"trace: spans"}),
+    ("UPDATE model_versions SET description = 'x', user_id = 'x' WHERE name = 'extras-greeting' AND version = 1",
+     {"prompt: description", "prompt: user"}),
+    ("UPDATE model_version_tags SET value = 'x' WHERE name = 'extras-greeting' AND version = 1 "
+     "AND key = 'mlflow.prompt.text'", {"prompt: template"}),
+    ("UPDATE evaluation_datasets SET digest = 'x', name = 'x'", {"dataset: digest", "dataset: name"}),
+    ("UPDATE evaluation_dataset_records SET expectations = '{}'", {"dataset: records"}),
+]  # fmt: skip
+EXTRAS_REMOVED: list[tuple[str, str]] = [
+    ("DELETE FROM trace_info", f"trace {TRACE}"),
+    ("DELETE FROM model_versions WHERE name = 'extras-greeting' AND version = 2", "prompt greeting, version 2"),
+    ("DELETE FROM evaluation_datasets", f"evaluation dataset {EVALUATION}"),
+]
 
 
 @pytest.fixture
@@ -159,6 +181,36 @@ def test_each_change_is_named(service: Service, tampered: sa.Connection, tmp_pat
     for statement, named in REMOVALS:
         assert tampered.execute(sa.text(statement)).rowcount, statement
         assert named <= wheres(), statement
+
+
+def test_each_change_of_traces_prompts_and_datasets_is_named(
+    service: Service, tampered: sa.Connection, tmp_path: Path
+) -> None:
+    archive = tmp_path / "extras.tar.gz"
+    archive.write_bytes(packed(extras_export()))
+    assert service.put("/v1/workspaces/extras", {"kind": "mlflow"}).status_code == 201
+    sent = service.send("extras", archive, model_prefix="extras-")
+    assert sent.status_code == 201, sent.text
+
+    def wheres() -> set[str]:
+        found = compare_import(archive, "extras", service.url, service.token)
+        return {difference.where for difference in found if not difference.where.startswith("run ")}
+
+    assert wheres() == set()
+    expected = set()
+    names = {
+        "trace": f"trace {TRACE}",
+        "prompt": "prompt greeting, version 1",
+        "dataset": f"evaluation dataset {EVALUATION}",
+    }
+    for statement, named in EXTRAS:
+        assert tampered.execute(sa.text(statement)).rowcount, statement
+        for about, _, field in (name.partition(": ") for name in named):
+            expected.add(f"{names[about]}: {field}")
+    assert wheres() == expected
+    for statement, where in EXTRAS_REMOVED:
+        assert tampered.execute(sa.text(statement)).rowcount, statement
+        assert where in wheres(), statement
 
 
 def _where(short: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 from service.compare import NotImportedError, compare_import
 from tests.conftest import EXPORTS
 from tests.e2e.conftest import Service, cli
-from tests.small_exports import TRACE, assessment, extras_export, packed, span, trace
+from tests.small_exports import DATASET, RUN, TRACE, assessment, extras_export, packed, span, trace
 
 NAMES = sorted(path.name.removesuffix(".tar.gz") for path in EXPORTS.glob("*.tar.gz"))
 FILELESS = "the export does not hold the model's files"
@@ -93,6 +93,16 @@ def test_what_no_real_export_holds(service: Service, client_environment: None, t
     assert sent.status_code == 201, sent.text
     assert (sent.json()["report"]["failed"], sent.json()["report"]["unread_files"]) == ([], [])
     assert compare_import(archive, "extras", service.url, service.token) == []
+    # Another workspace gets other ids, and the same of everything else.
+    assert service.put("/v1/workspaces/others", {"kind": "mlflow"}).status_code == 201
+    assert service.send("others", archive, model_prefix="others-").status_code == 201
+    differences = compare_import(archive, "others", service.url, service.token)
+    assert {difference.where for difference in differences} == {
+        f"run {RUN}: run_id",
+        f"trace {TRACE}: trace_id",
+        f"trace {in_file}: trace_id",
+        f"evaluation dataset {DATASET}: dataset_id",
+    }
 
 
 def test_the_command_names_each_difference(service: Service, client_environment: None) -> None:
