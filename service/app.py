@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from flask_openapi3 import APIBlueprint, Info, OpenAPI
 
-from service.api import auth, document, problems
+from service.api import auth, document, problems, request_ids
 from service.api.bodies import ApiRequest
 from service.api.comparisons import add_comparisons
 from service.api.imports import add_imports
@@ -46,6 +46,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
         static_folder=None,
     )
     app.request_class = ApiRequest
+    request_ids.install(app)
     problems.install(app)
     auth.install(app, parts)
     v1 = APIBlueprint(

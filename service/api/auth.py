@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 
 from flask import Flask, g, request
 
+from service.api.request_ids import request_id
 from service.domain.errors import NotAuthenticated, RegistryError
 from service.domain.identity import ADMIN, Principal, Scope
 from service.usecases.manage_tokens import authenticate
@@ -85,6 +86,12 @@ def secret_of(authorization: str | None) -> str:
             return ""
 
 
+def identify(parts: Parts) -> Principal:
+    """Whoever sends the current request. Raises NotAuthenticated."""
+    secret = secret_of(request.headers.get("Authorization"))
+    return authenticate(parts.store, parts.clock(), secret, request_id())
+
+
 def install(app: Flask, parts: Parts) -> None:
     """Authenticate and decide before each view of `app`."""
 
@@ -98,5 +105,5 @@ def install(app: Flask, parts: Parts) -> None:
         rule: Access | None = getattr(view, ATTRIBUTE)
         if rule is None:
             return
-        g.principal = authenticate(parts.store, parts.clock(), secret_of(request.headers.get("Authorization")))
+        g.principal = identify(parts)
         rule(g.principal, request.view_args or {})

@@ -49,11 +49,12 @@ ADMIN = Scope("admin")
 
 @dataclass(frozen=True)
 class Principal:
-    """An authenticated caller: the token's id and name, and what it may do."""
+    """An authenticated caller: the token's id and name, what it may do, and the id of the request it sent."""
 
     token_id: str
     name: str
     scopes: tuple[Scope, ...]
+    request_id: str = ""
 
     def may(self, scope: Scope) -> bool:
         return any(own.includes(scope) for own in self.scopes)

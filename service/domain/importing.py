@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from service.domain.identity import Principal
 from service.domain.layout import archive_key
 
 
@@ -70,7 +71,7 @@ class ImportSource:
 class Import:
     """`report` is set once done, `problem` (a problem document) once refused or failed.
 
-    `progress` counts rows and bytes already taken in; sizes are bytes. `archive_digest` is empty, and `key` a
+    `created_by_id` is the token's id. `progress` counts rows and bytes already taken in; sizes are bytes. `archive_digest` is empty, and `key` a
     provisional one, until the worker has hashed an archive whose bytes the service has not seen before.
     """
 
@@ -90,6 +91,13 @@ class Import:
     report: Mapping[str, Any] | None = None
     problem: Mapping[str, Any] | None = None
     source: ImportSource = ImportSource()
+    created_by_id: str = ""
+    request_id: str = ""
+
+    @property
+    def requester(self) -> Principal:
+        """Whoever sent the archive, as the one who does what the import does."""
+        return Principal(self.created_by_id, self.created_by, (), self.request_id)
 
     @property
     def archive_key(self) -> str:

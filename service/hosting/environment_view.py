@@ -12,7 +12,8 @@ from typing import Any
 
 from flask import Blueprint, Flask, Response, g, jsonify, request
 
-from service.api.auth import secret_of
+from service.api import request_ids
+from service.api.auth import identify
 from service.domain.environment import Assignment
 from service.domain.errors import InvalidInput, NotAllowed, NotFound
 from service.domain.identity import Scope
@@ -21,7 +22,6 @@ from service.domain.model import ModelVersion
 from service.hosting import mlflow_errors
 from service.hosting.artifact_store import ArtifactPath
 from service.hosting.artifacts import artifact_routes
-from service.usecases.manage_tokens import authenticate
 from service.wiring import Parts
 
 PREFIX = "/environments/<environment>"
@@ -30,6 +30,7 @@ PREFIX = "/environments/<environment>"
 def make_environment_view(parts: Parts) -> Flask:
     """A Flask application for the paths under `/environments/`."""
     app = Flask("environment_view", static_folder=None)
+    request_ids.install(app)
     mlflow_errors.install(app)
 
     @app.before_request
@@ -37,7 +38,7 @@ def make_environment_view(parts: Parts) -> Flask:
         if request.routing_exception is not None:
             return  # nothing is there: the error handlers answer
         environment = (request.view_args or {}).get("environment", "")
-        principal = authenticate(parts.store, parts.clock(), secret_of(request.headers.get("Authorization")))
+        principal = identify(parts)
         principal.require(Scope("read", environment), Scope("promote", environment))
         with parts.store.transaction() as tx:
             g.environment = tx.environments.get(environment)

@@ -8,7 +8,8 @@ from typing import Any, cast
 
 from flask import Flask, g, request
 
-from service.api.auth import secret_of
+from service.api import request_ids
+from service.api.auth import identify
 from service.domain.errors import NotFound
 from service.domain.identity import ADMIN
 from service.hosting import mlflow_errors
@@ -18,7 +19,6 @@ from service.hosting.environment_view import make_environment_view
 from service.hosting.lean_import import without_unused_libraries
 from service.hosting.table import hosted
 from service.settings import Settings
-from service.usecases.manage_tokens import authenticate
 from service.wiring import Parts
 
 OURS = ("/v1/", "/docs/", "/healthz", "/readyz", "/version", "/docs", "/openapi.json")
@@ -68,11 +68,12 @@ def load_mlflow(settings: Settings) -> Wsgi:
 def _make_guard(parts: Parts, mlflow: Wsgi) -> Flask:
     """Decides about each request before MLflow sees it; streams artifacts itself."""
     app = Flask("hosted_registry", static_folder=None)
+    request_ids.install(app)
     mlflow_errors.install(app)
 
     @app.before_request
     def decide() -> None:
-        g.principal = authenticate(parts.store, parts.clock(), secret_of(request.headers.get("Authorization")))
+        g.principal = identify(parts)
         g.principal.require(ADMIN)
 
     def guard(path: ArtifactPath, write: bool) -> None:

@@ -61,6 +61,8 @@ class PostgresImports:
                 archive_digest=new.archive_digest,
                 archive_size=new.archive_size,
                 created_by=new.created_by,
+                created_by_id=new.created_by_id,
+                request_id=new.request_id,
                 created_at=new.created_at,
             )
             .on_conflict_do_nothing()
@@ -211,4 +213,6 @@ def _import(row: sa.Row[Any]) -> Import:
         report=row.report,
         problem=row.problem,
         source=ImportSource(**row.source),
+        created_by_id=row.created_by_id,
+        request_id=row.request_id,
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from service.domain.errors import NotFound
 from service.domain.policy_facts import Evaluation
+from service.stores.memory_audit import MemoryAudit
 from service.stores.memory_evidence import MemoryEvidence
 from service.stores.memory_imports import MemoryImports
 from service.stores.memory_models import MemoryModels
@@ -38,6 +39,7 @@ class MemoryTransaction:
     references: MemoryReferences
     policies: MemoryPolicies
     evidence: MemoryEvidence
+    audit: MemoryAudit
 
     @classmethod
     def over(cls, state: State) -> MemoryTransaction:
@@ -56,6 +58,7 @@ class MemoryTransaction:
             references=MemoryReferences(state),
             policies=MemoryPolicies(state, environments, models),
             evidence=MemoryEvidence(state),
+            audit=MemoryAudit(state),
         )
 
 
@@ -78,7 +81,9 @@ class MemoryRegistry:
             self._owner = threading.get_ident()
             try:
                 working = self._state.copy()
-                yield MemoryTransaction.over(working)
+                tx = MemoryTransaction.over(working)
+                yield tx
+                tx.audit.flush()
                 self._state = working.copy()
             finally:
                 self._owner = None

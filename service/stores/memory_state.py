@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
+from service.domain.audit import AuditRow
 from service.domain.environment import Assignment, Environment
 from service.domain.identity import Token
 from service.domain.importing import Import
@@ -113,6 +114,7 @@ class State:
     assignments: dict[Place, Assignment] = field(default_factory=dict)
     transitions: dict[tuple[Place, int], Transition] = field(default_factory=dict)
     policies: dict[tuple[str, str, int], PolicyVersion] = field(default_factory=dict)
+    audit: dict[int, AuditRow] = field(default_factory=dict)
 
     def copy(self) -> State:
         return State(**{part.name: dict(getattr(self, part.name)) for part in fields(self)})

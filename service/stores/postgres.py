@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from service.domain.errors import ConcurrentChange, Conflict, InvalidInput, Unavailable
+from service.stores.audit_rows import PostgresAudit
 from service.stores.evidence_rows import PostgresEvidence
 from service.stores.heads import at_head
 from service.stores.import_rows import PostgresImports
@@ -85,6 +86,7 @@ class PostgresTransaction:
     references: PostgresReferences
     policies: PostgresPolicies
     evidence: PostgresEvidence
+    audit: PostgresAudit
 
 
 class PostgresRegistry:
@@ -99,6 +101,7 @@ class PostgresRegistry:
         with translated(), self._engine.begin() as connection:
             environments = PostgresEnvironments(connection)
             models = PostgresModels(connection)
+            audit = PostgresAudit(connection)
             yield PostgresTransaction(
                 connection=connection,
                 workspaces=PostgresWorkspaces(connection),
@@ -112,7 +115,9 @@ class PostgresRegistry:
                 references=PostgresReferences(connection),
                 policies=PostgresPolicies(connection, environments, models),
                 evidence=PostgresEvidence(connection),
+                audit=audit,
             )
+            audit.flush()
 
     def check(self) -> None:
         with translated():

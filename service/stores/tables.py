@@ -60,6 +60,26 @@ tokens = sa.Table(
     _time("revoked_at", optional=True),
 )
 
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    _time("at"),
+    *(
+        sa.Column(name, sa.Text, nullable=False)
+        for name in ("action", "actor_id", "actor", "workspace", "environment", "model", "subject")
+    ),
+    # Not JSONB, which writes numbers its own way: what is read must be what was hashed.
+    sa.Column("before", sa.JSON(none_as_null=True)),
+    sa.Column("after", sa.JSON(none_as_null=True)),
+    sa.Column("request_id", sa.Text, nullable=False),
+    sa.Column("previous", sa.Text, nullable=False),
+    sa.Column("hash", sa.Text, nullable=False),
+    sa.Index("audit_at_idx", "at"),
+    sa.Index("audit_environment_seq_idx", "environment", "seq"),
+    sa.Index("audit_model_seq_idx", "model", "seq"),
+)
+
 imports = sa.Table(
     "imports",
     metadata,
@@ -87,6 +107,8 @@ imports = sa.Table(
         "state IN ('received', 'running', 'done', 'failed', 'refused', 'cancelled', 'same')", name="state"
     ),
     sa.CheckConstraint("(state = 'same') = (same_as IS NOT NULL)", name="same_as"),
+    sa.Column("created_by_id", sa.Text, nullable=False, server_default=""),
+    sa.Column("request_id", sa.Text, nullable=False, server_default=""),
     # The same archive with the same options is one import, as long as it was not turned away.
     sa.Index(
         "imports_key_live_key", "key", unique=True, postgresql_where=sa.text("state IN ('received','running','done')")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from service.domain.errors import InvalidInput, NotAuthenticated
@@ -40,12 +41,12 @@ def create_token(
     return token, secret
 
 
-def authenticate(store: RegistryStore, now: datetime, secret: str) -> Principal:
-    """Raises NotAuthenticated for a secret that is unknown, expired or revoked."""
+def authenticate(store: RegistryStore, now: datetime, secret: str, request_id: str = "") -> Principal:
+    """Who sent the request of that id. Raises NotAuthenticated for a secret that is unknown, expired or revoked."""
     if not secret:
         raise NotAuthenticated("Send a token: `Authorization: Bearer <token>`.", header="Authorization")
     with store.transaction() as tx:
         token = tx.tokens.find(secret_hash(secret))
     if token is None or not token.usable(now):
         raise NotAuthenticated("The token is unknown, expired or revoked.", header="Authorization")
-    return token.principal
+    return replace(token.principal, request_id=request_id)

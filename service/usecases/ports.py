@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, BinaryIO, Protocol
 
+from service.domain.audit import AuditQuery, AuditRow, Change
 from service.domain.environment import Assignment, Environment
 from service.domain.identity import Token
 from service.domain.importing import Import, ImportState
@@ -475,6 +476,24 @@ class References(Protocol):
         ...
 
 
+class Audit(Protocol):
+    def append(self, change: Change, at: datetime) -> None:
+        """Keep the change until the transaction ends; there it becomes the next rows of the chain."""
+        ...
+
+    def head(self) -> tuple[int, str]:
+        """Number and hash of the last row; 0 and GENESIS without one."""
+        ...
+
+    def latest(self, wanted: AuditQuery, limit: int, before: int | None = None) -> Sequence[AuditRow]:
+        """Newest first; `before` is the number of the row to go on after."""
+        ...
+
+    def chain(self, wanted: AuditQuery, limit: int, after: int = 0) -> Sequence[AuditRow]:
+        """Oldest first, from behind the row `after`."""
+        ...
+
+
 class Transaction(Protocol):
     """One database transaction; rolled back unless the block ends without an error."""
 
@@ -510,6 +529,9 @@ class Transaction(Protocol):
 
     @property
     def evidence(self) -> Evidence: ...
+
+    @property
+    def audit(self) -> Audit: ...
 
 
 class RegistryStore(Protocol):

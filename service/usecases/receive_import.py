@@ -66,6 +66,8 @@ def receive_import(
             archive_digest=digest,
             archive_size=reader.count,
             created_by=by.name,
+            created_by_id=by.token_id,
+            request_id=by.request_id,
             created_at=clock(),
         )
         with store.transaction() as tx:

@@ -87,6 +87,8 @@ def store(request: pytest.FixtureRequest) -> Registry:
         connection.execute(sa.text("SET LOCAL session_replication_role = replica"))  # in any order
         jobs: sa.TableClause = sa.table("procrastinate_jobs", schema="jobs")
         tables: list[sa.TableClause] = [*metadata.tables.values(), *mlflow_tables.ALL, jobs]
+        connection.execute(sa.text("ALTER TABLE registry.audit DISABLE TRIGGER audit_append_only"))
         for table in tables:
             connection.execute(sa.delete(table))
+        connection.execute(sa.text("ALTER TABLE registry.audit ENABLE ALWAYS TRIGGER audit_append_only"))
     return SeededPostgres(engine)
