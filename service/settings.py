@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 PREFIX = "MODEL_REGISTRY_"
 SEARCH_PATH = "options=-csearch_path%3Dpublic"
 MIB = 1024 * 1024
 GIB = 1024 * MIB
+_SHARE = re.compile(r"[0-9]{0,20}(\.[0-9]{0,20})?(?<=[0-9])", re.ASCII)
 
 
 class SettingsError(Exception):
@@ -34,7 +36,10 @@ class S3Settings:
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings. Sizes are bytes, times are seconds."""
+    """All settings. Sizes are bytes, times are seconds.
+
+    `audit_reads` is the share of reads that the audit trail records, from 0 to 1.
+    """
 
     database_url: str = field(repr=False)
     s3: S3Settings
@@ -42,6 +47,12 @@ class Settings:
     import_max_bytes: int = 20 * GIB
     presign_seconds: int = 900
     database_pool: int = 5
+    audit_reads: float = 0.0
+
+    @property
+    def database_role(self) -> str:
+        """The role of the service in the database; '' when the URL names none."""
+        return unquote(urlsplit(self.database_url).username or "")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
@@ -51,7 +62,7 @@ class Settings:
             SettingsError: naming every missing or unusable variable at once.
         """
         reader = _Reader(environ)
-        database_url = _psycopg2_url(reader, reader.text("DATABASE_URL"))
+        database_url = _psycopg2_url(reader, "DATABASE_URL", reader.text("DATABASE_URL"))
         endpoint = reader.endpoint("S3_ENDPOINT")
         settings = cls(
             database_url=database_url,
@@ -67,13 +78,27 @@ class Settings:
             import_max_bytes=reader.number("IMPORT_MAX_BYTES", 20 * GIB, 1, 1024 * GIB),
             presign_seconds=reader.number("PRESIGN_SECONDS", 900, 1, 7 * 24 * 3600),
             database_pool=reader.number("DATABASE_POOL", 5, 1, 1000),
+            audit_reads=reader.share("AUDIT_READS", 0.0),
         )
         if reader.problems:
             raise SettingsError(reader.problems)
         return settings
 
 
-def _psycopg2_url(reader: _Reader, url: str) -> str:
+def migration_database_url(environ: Mapping[str, str]) -> str:
+    """The database for the role that owns the tables, which only the migration is given; '' without such a role.
+
+    Raises:
+        SettingsError: when the variable is not a URL of a database.
+    """
+    reader = _Reader(environ)
+    url = _psycopg2_url(reader, "MIGRATION_DATABASE_URL", reader.text("MIGRATION_DATABASE_URL", ""))
+    if reader.problems:
+        raise SettingsError(reader.problems)
+    return url
+
+
+def _psycopg2_url(reader: _Reader, name: str, url: str) -> str:
     """The URL for SQLAlchemy on psycopg2, and with a fixed search path.
 
     SQLAlchemy 2.1 maps a bare `postgresql://` to psycopg 3. And Postgres by default looks first into a schema
@@ -86,7 +111,7 @@ def _psycopg2_url(reader: _Reader, url: str) -> str:
         return f"postgresql+psycopg2{separator}{rest}"
     if url:
         # Without the value: text without a scheme may hold the password.
-        reader.problems.append(f"{PREFIX}DATABASE_URL must be like postgresql://user:password@host:5432/database")
+        reader.problems.append(f"{PREFIX}{name} must be like postgresql://user:password@host:5432/database")
     return ""
 
 
@@ -148,3 +173,10 @@ class _Reader:
             self.problems.append(f"{PREFIX}{name} must be a whole number from {low} to {high}, not {text[:80]!r}")
             return default
         return int(text)
+
+    def share(self, name: str, default: float) -> float:
+        text = self.text(name, str(default))
+        if not _SHARE.fullmatch(text) or not 0 <= float(text) <= 1:
+            self.problems.append(f"{PREFIX}{name} must be a number from 0 to 1, not {text[:80]!r}")
+            return default
+        return float(text)

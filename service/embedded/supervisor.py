@@ -27,6 +27,7 @@ from service.stores.revisions import wanted_revisions
 Console = Callable[[str], None]
 STARTED_BEFORE = "started-before"
 MIGRATED = "migrated-to"
+OWNER = "MODEL_REGISTRY_MIGRATION_DATABASE_URL"
 START_POLL_SECONDS = 0.05
 WATCH_POLL_SECONDS = 0.1
 
@@ -85,7 +86,8 @@ class Supervisor:
         place = Place(self._data, {**os.environ, **self._service_environ()})
         serve = Application(place.program("The API", "serve", self._commands.serve), self._port)
         worker = Application(place.program("The worker", "worker", self._commands.worker))
-        migrate = Application(place.program("The migration", "migrate", self._commands.migrate))
+        owner = Place(self._data, {**place.environ, OWNER: self._postgres.url})
+        migrate = Application(owner.program("The migration", "migrate", self._commands.migrate))
         self._parts = [serve, worker, migrate, self._objects, self._postgres]
         for application in (serve, worker, migrate):
             application.prepare()
@@ -104,7 +106,7 @@ class Supervisor:
 
     def _service_environ(self) -> dict[str, str]:
         return {
-            "MODEL_REGISTRY_DATABASE_URL": self._postgres.url,
+            "MODEL_REGISTRY_DATABASE_URL": self._postgres.service_url,
             "MODEL_REGISTRY_S3_ENDPOINT": self._objects.endpoint,
             "MODEL_REGISTRY_S3_ACCESS_KEY": self._objects.access_key,
             "MODEL_REGISTRY_S3_SECRET_KEY": self._objects.secret_key,

@@ -11,6 +11,7 @@ from alembic.config import Config
 from alembic.util import CommandError
 
 from service.stores import mlflow_tables
+from service.stores.grants import GrantError, grant
 from service.stores.heads import OURS, THEIRS, current_revision
 from service.stores.revisions import head_revision, mlflow_migrations, our_migrations
 
@@ -30,11 +31,16 @@ def migrations_config() -> Config:
     return config
 
 
-def migrate(engine: sa.Engine, say: Callable[[str], None]) -> None:
+def migrate(engine: sa.Engine, say: Callable[[str], None], service_role: str = "") -> None:
     """Migrate; a second caller waits for the first and then finds nothing to do.
 
+    Args:
+        engine: of the role that owns the tables.
+        service_role: the role of the service, which is given what it needs; '' when it is the same one.
+
     Raises:
-        MigrationError: when the installed MLflow is not supported or its tables are not as expected.
+        MigrationError: when the installed MLflow is not supported, its tables are not as expected, or the
+            service's role is not as it must be.
     """
     unsupported = mlflow_tables.unsupported_version()
     if unsupported:
@@ -55,9 +61,23 @@ def migrate(engine: sa.Engine, say: Callable[[str], None]) -> None:
                 missing = mlflow_tables.missing_columns(connection)
             if missing:
                 raise MigrationError("MLflow's tables lack columns this service writes: " + ", ".join(missing))
+            grant_to(engine, say, service_role)
         finally:
             lock.execute(sa.text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})
             lock.rollback()
+
+
+def grant_to(engine: sa.Engine, say: Callable[[str], None], service_role: str) -> None:
+    """Give the service's role what it needs. Raises MigrationError when it is not as it must be."""
+    if not service_role:
+        say("One role owns the tables and serves: only triggers keep it from changing the audit trail")
+        return
+    with engine.begin() as connection:
+        try:
+            grant(connection, service_role)
+        except GrantError as error:
+            raise MigrationError(str(error)) from error
+    say(f"The role {service_role} may use the tables, and only add to the audit trail")
 
 
 def _migrate_mlflow(engine: sa.Engine) -> None:

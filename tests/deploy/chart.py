@@ -26,7 +26,11 @@ MINIMAL: Values = {
         "secretKey": REQUIRED["MODEL_REGISTRY_S3_SECRET_KEY"],
     },
 }
-SECRETS = ("registry:secret@db", "the-access-key", "the-secret-key")
+OWNED: Values = {
+    **MINIMAL,
+    "database": {**MINIMAL["database"], "migration": {"url": "postgresql://owner:secret-too@db/registry"}},
+}
+SECRETS = ("registry:secret@db", "owner:secret-too@db", "the-access-key", "the-secret-key")
 
 SCHEDULING: Values = {
     "nodeSelector": {"disk": "fast"},
@@ -56,7 +60,12 @@ FULL: Values = {
     "nameOverride": "registry",
     "image": {"repository": "registry.example.com/model-registry", "digest": f"sha256:{'0' * 64}"},
     "imagePullSecrets": [{"name": "pull"}],
-    "database": {"existingSecret": {"name": "postgres", "key": "uri"}, "pool": 4},
+    "database": {
+        "existingSecret": {"name": "postgres", "key": "uri"},
+        "migration": {"existingSecret": {"name": "postgres-owner", "key": "uri"}},
+        "pool": 4,
+    },
+    "audit": {"reads": 0.25},
     "s3": {
         "endpoint": "http://s3:9000",
         "publicEndpoint": "https://s3.example.com",
@@ -88,6 +97,7 @@ FULL: Values = {
 OPTIONS: dict[str, Values] = {
     "minimal": MINIMAL,
     "full": FULL,
+    "two roles": OWNED,
     "no migrations": {**MINIMAL, "migrations": {"onStart": False}},
     "assigned users": {**MINIMAL, "runAsUser": None, "runAsGroup": None, "fsGroup": None},
     "one pod": {**MINIMAL, "web": {"replicas": 1, "topologySpreadConstraints": []}, "worker": {"replicas": 0}},

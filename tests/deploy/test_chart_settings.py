@@ -9,12 +9,24 @@ import pytest
 import yaml
 
 from service.settings import Settings
-from tests.deploy.chart import FULL, MINIMAL, SECRETS, Values, changed, containers, environ_of, named, of_kind, render
-from tests.deploy.variables import REQUIRED, variables_read
+from tests.deploy.chart import (
+    FULL,
+    MINIMAL,
+    OWNED,
+    SECRETS,
+    Values,
+    changed,
+    containers,
+    environ_of,
+    named,
+    of_kind,
+    render,
+)
+from tests.deploy.variables import OWNER, REQUIRED, variables_read
 
 
 def test_secrets_are_in_the_secret_only(chart: helm_python.Chart) -> None:
-    for manifest in render(chart, MINIMAL):
+    for manifest in render(chart, OWNED):
         text = yaml.safe_dump(manifest)
         for secret in SECRETS:
             assert secret not in text
@@ -28,7 +40,14 @@ def test_a_container_reads_the_variables_of_the_service(chart: helm_python.Chart
         for container in containers(manifests):
             if container["name"] != "ready":
                 ours = {name for name in environ_of(container, manifests) if name.startswith("MODEL_REGISTRY_")}
-                assert ours == variables_read()
+                owner = {OWNER} if values is FULL and container["name"] == "migrate" else set()
+                assert ours == variables_read() - {OWNER} | owner
+
+
+def test_the_owner_s_url_is_for_the_migration_alone(chart: helm_python.Chart) -> None:
+    manifests = render(chart, OWNED)
+    given = {item["name"]: environ_of(item, manifests).get(OWNER) for item in containers(manifests) if "env" in item}
+    assert given == {"migrate": "postgresql://owner:secret-too@db/registry", "web": None, "worker": None}
 
 
 def test_the_defaults_are_those_of_the_service(chart: helm_python.Chart) -> None:
@@ -46,6 +65,7 @@ def test_values_reach_the_service_as_they_are(chart: helm_python.Chart) -> None:
     }
     settings = Settings.from_env(environ)
     assert (settings.import_max_bytes, settings.presign_seconds, settings.database_pool) == (1024**4, 60, 4)
+    assert settings.audit_reads == 0.25
     assert (settings.s3.public_endpoint, settings.s3.region) == ("https://s3.example.com", "eu-central-1")
 
 
@@ -53,6 +73,8 @@ def test_secrets_of_others_are_referred_to(chart: helm_python.Chart) -> None:
     for container in containers(render(chart, FULL)):
         sources = [item["valueFrom"]["secretKeyRef"] for item in container.get("env", ()) if "valueFrom" in item]
         expected = [{"name": "postgres", "key": "uri"}, {"name": "s3", "key": "id"}, {"name": "s3", "key": "key"}]
+        if container["name"] == "migrate":
+            expected.append({"name": "postgres-owner", "key": "uri"})
         assert container["name"] == "ready" or sources == expected
 
 

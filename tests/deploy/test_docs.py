@@ -33,12 +33,15 @@ def test_the_table_says_what_is_required_and_what_the_defaults_are() -> None:
         "MODEL_REGISTRY_IMPORT_MAX_BYTES": f"`{settings.import_max_bytes}`",
         "MODEL_REGISTRY_PRESIGN_SECONDS": f"`{settings.presign_seconds}`",
         "MODEL_REGISTRY_DATABASE_POOL": f"`{settings.database_pool}`",
+        "MODEL_REGISTRY_AUDIT_READS": "`0`",
+        "MODEL_REGISTRY_MIGRATION_DATABASE_URL": "none",
         "MODEL_REGISTRY_ACCESS_LOG": "none",
     }
+    assert settings.audit_reads == 0
     assert settings.s3.public_endpoint == settings.s3.endpoint
 
 
-@pytest.mark.parametrize("line", re.findall(r"model-registry ((?:migrate|serve|worker|token)\b.*)$", CODE, re.M))
+@pytest.mark.parametrize("line", re.findall(r"model-registry ((?:migrate|serve|worker|token|audit)\b.*)$", CODE, re.M))
 def test_every_command_is_one_of_the_program(line: str) -> None:
     command: click.Command = main
     words = shlex.split(line)

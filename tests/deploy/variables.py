@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from service.settings import Settings
+from service.settings import Settings, migration_database_url
 from tests.deploy.build_image import ROOT
 
 REQUIRED = {
@@ -16,6 +16,10 @@ REQUIRED = {
     "MODEL_REGISTRY_S3_BUCKET": "models",
     "MODEL_REGISTRY_PUBLIC_URL": "https://registry.example.com",
 }
+
+
+OWNER = "MODEL_REGISTRY_MIGRATION_DATABASE_URL"
+"""For the migration alone."""
 
 
 class _Recording(Mapping[str, str]):
@@ -42,6 +46,7 @@ def variables_read() -> set[str]:
     """
     environ = _Recording()
     Settings.from_env(environ)
+    migration_database_url(environ)
     named: set[str] = set()
     for path in (ROOT / "service").rglob("*.py"):
         if "embedded" not in path.parts and path.name != "cli.py":

@@ -62,8 +62,16 @@ class Server(HTTPServer):
         self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
 
 
+def roles_are_apart(role: str) -> bool:
+    """Whether the service's role is not the owner's, and nothing but the migration is told of the owner's."""
+    service = urlsplit(os.environ["MODEL_REGISTRY_DATABASE_URL"]).username
+    owner = urlsplit(os.environ.get("MODEL_REGISTRY_MIGRATION_DATABASE_URL", "")).username
+    return (service, owner) == ("registry_service", "registry" if role == "migrate" else None)
+
+
 def main(role: str, port: int) -> None:
     note(f"{role} starts")
+    assert roles_are_apart(role)
     if role == "fail":
         print("the reason why it fails", flush=True)
         sys.exit(3)

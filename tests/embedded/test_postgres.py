@@ -33,6 +33,23 @@ def test_accepts_sqlalchemy_and_both_drivers(tmp_path: Path) -> None:
             assert plain.execute("SHOW listen_addresses").fetchone() == ("",)
 
 
+def test_the_service_s_role_is_made_when_it_is_missing(tmp_path: Path) -> None:
+    """As in a data directory of a release that had one role only."""
+    with start_postgres(tmp_path / "pg") as server, psycopg.connect(libpq(server)) as owner:
+        owner.execute("DROP ROLE registry_service")
+    with start_postgres(tmp_path / "pg") as server:
+        url = server.service_url.replace("+psycopg2", "")
+        with psycopg.connect(url) as service:
+            assert service.execute("SELECT current_user, current_database()").fetchone() == (
+                "registry_service",
+                "registry",
+            )
+            assert service.execute(
+                "SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls OR rolreplication "
+                "FROM pg_roles WHERE rolname = current_user"
+            ).fetchone() == (False,)
+
+
 def test_runs_as_an_ordinary_user(tmp_path: Path) -> None:
     """In a user namespace, root's own processes look like those of another user, and have no privileges."""
     namespace = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]

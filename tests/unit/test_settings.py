@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import sqlalchemy as sa
 
-from service.settings import GIB, SEARCH_PATH, S3Settings, Settings, SettingsError
+from service.settings import GIB, SEARCH_PATH, S3Settings, Settings, SettingsError, migration_database_url
 
 SECRETS = ("db-secret", "the-access-key", "the-secret-key")
 ENVIRON = {
@@ -42,6 +42,7 @@ def test_what_is_needed_and_the_defaults() -> None:
         import_max_bytes=20 * GIB,
         presign_seconds=900,
         database_pool=5,
+        audit_reads=0,
     )
 
 
@@ -78,6 +79,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         "IMPORT_MAX_BYTES": "20GiB",
         "PRESIGN_SECONDS": "0",
         "DATABASE_POOL": "-1",
+        "AUDIT_READS": "1.1",
     }
     found = problems({**ENVIRON, **{f"MODEL_REGISTRY_{name}": value for name, value in wrong.items()}})
     assert [line.partition(" ")[0] for line in found] == [
@@ -89,6 +91,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         "MODEL_REGISTRY_IMPORT_MAX_BYTES",
         "MODEL_REGISTRY_PRESIGN_SECONDS",
         "MODEL_REGISTRY_DATABASE_POOL",
+        "MODEL_REGISTRY_AUDIT_READS",
     ]
     assert not [secret for secret in SECRETS if secret in "\n".join(found)]
 
@@ -159,3 +162,25 @@ def test_other_variables_are_not_read() -> None:
     assert Settings.from_env({**ENVIRON, "DATABASE_URL": "x", "MODEL_REGISTRY_UNKNOWN": "y"}) == Settings.from_env(
         ENVIRON
     )
+
+
+@pytest.mark.parametrize(("text", "share"), [("0", 0), ("1", 1), ("0.25", 0.25), (".5", 0.5), ("1.0", 1)])
+def test_a_share(text: str, share: float) -> None:
+    assert Settings.from_env({**ENVIRON, "MODEL_REGISTRY_AUDIT_READS": text}).audit_reads == share
+
+
+@pytest.mark.parametrize("text", ["-0.1", "1.01", "2", "nan", "1e-3", "0,5", "1.", "half", "."])
+def test_no_share(text: str) -> None:
+    (problem,) = problems({**ENVIRON, "MODEL_REGISTRY_AUDIT_READS": text})
+    assert problem == f"MODEL_REGISTRY_AUDIT_READS must be a number from 0 to 1, not {text!r}"
+
+
+def test_the_migration_s_database() -> None:
+    name = "MODEL_REGISTRY_MIGRATION_DATABASE_URL"
+    assert migration_database_url({}) == ""
+    assert migration_database_url({name: "postgresql://owner:db-secret@db/registry"}) == (
+        f"postgresql+psycopg2://owner:db-secret@db/registry?{SEARCH_PATH}"
+    )
+    with pytest.raises(SettingsError, match=f"{name} must be like") as refused:
+        migration_database_url({name: "mysql://owner:db-secret@db/registry"})
+    assert "db-secret" not in str(refused.value)

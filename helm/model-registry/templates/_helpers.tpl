@@ -56,6 +56,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- else if not (or $values.database.url $values.database.existingSecret.name) -}}
 {{- $problems = append $problems "the database is missing: set database.url or database.existingSecret.name" -}}
 {{- end -}}
+{{- if and $values.database.migration.url $values.database.migration.existingSecret.name -}}
+{{- $problems = append $problems "database.migration.url and database.migration.existingSecret.name are both set: give one" -}}
+{{- end -}}
 {{- if not $values.s3.endpoint -}}
 {{- $problems = append $problems "s3.endpoint is not set" -}}
 {{- end -}}

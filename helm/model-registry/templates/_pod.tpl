@@ -120,6 +120,24 @@ env:
   {{- end }}
 {{- end -}}
 
+{{/* The owner's database, for the migration alone: a process that serves must not hold it. */}}
+{{- define "model-registry.owner" -}}
+{{- with .Values.database.migration }}
+{{- if or .url .existingSecret.name }}
+- name: MODEL_REGISTRY_MIGRATION_DATABASE_URL
+  valueFrom:
+    secretKeyRef:
+      {{- if .existingSecret.name }}
+      name: {{ .existingSecret.name }}
+      key: {{ .existingSecret.key }}
+      {{- else }}
+      name: {{ include "model-registry.fullname" $ }}-migration
+      key: database-url
+      {{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{- define "model-registry.volumeMounts" -}}
 volumeMounts:
   - name: tmp
@@ -150,6 +168,7 @@ initContainers:
     {{- include "model-registry.containerSecurity" .root | nindent 4 }}
     args: [migrate, --if-needed]
     {{- include "model-registry.environment" .root | nindent 4 }}
+      {{- include "model-registry.owner" .root | nindent 6 }}
     resources:
       {{- toYaml .values.resources | nindent 6 }}
     {{- include "model-registry.volumeMounts" .root | nindent 4 }}
