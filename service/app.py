@@ -7,6 +7,7 @@ from importlib.metadata import version
 from flask_openapi3 import APIBlueprint, Info, OpenAPI
 
 from service.api import auth, document, problems, request_ids
+from service.api.audit import add_audit
 from service.api.bodies import ApiRequest
 from service.api.comparisons import add_comparisons
 from service.api.imports import add_imports
@@ -63,6 +64,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
     add_comparisons(v1, parts)
     add_policies(v1, parts)
     add_stages(v1, parts, settings.presign_seconds)
+    add_audit(v1, parts)
     app.register_api(v1)
     status = APIBlueprint("status", __name__)
     add_status(status, parts)

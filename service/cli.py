@@ -1,4 +1,4 @@
-"""`model-registry`: run the service, its worker and its migrations; manage tokens."""
+"""`model-registry`: run the service, its worker and its migrations; manage tokens; check the audit trail."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
+
+if TYPE_CHECKING:
+    from service.domain.audit import AuditRow
 
 # Each command imports what it needs: `up` supervises for months and stays small, the others start fast.
 
@@ -62,9 +66,9 @@ def worker(concurrency: int) -> None:
 @click.option("--if-needed", is_flag=True, help="only look, when both schemas are at head already")
 def migrate(if_needed: bool) -> None:
     """Bring the schemas of MLflow and of the registry to head, and create the bucket; safe to run twice."""
-    from service.settings import Settings
+    from service.settings import Settings, migration_database_url
     from service.stores.heads import at_head
-    from service.stores.migrate import MigrationError
+    from service.stores.migrate import MigrationError, grant_to
     from service.stores.migrate import migrate as run
     from service.stores.objects import S3Objects
     from service.stores.postgres import make_engine
@@ -72,12 +76,16 @@ def migrate(if_needed: bool) -> None:
     _checked_environ(os.environ)
     _end_on_sigterm()
     settings = Settings.from_env(os.environ)
-    engine = make_engine(settings.database_url, pool=2)
-    if not (if_needed and at_head(engine)):
-        try:
-            run(engine, click.echo)
-        except MigrationError as error:
-            raise click.ClickException(str(error)) from error
+    owner = migration_database_url(os.environ)
+    engine = make_engine(owner or settings.database_url, pool=2)
+    role = settings.database_role if owner else ""
+    try:
+        if if_needed and at_head(engine):
+            grant_to(engine, click.echo, role)
+        else:
+            run(engine, click.echo, role)
+    except MigrationError as error:
+        raise click.ClickException(str(error)) from error
     S3Objects(settings.s3).make_bucket()
     click.echo("ready")
 
@@ -133,20 +141,15 @@ def compare(archive: Path, workspace: str, url: str, token: str) -> None:
     sys.exit(1 if differences else 0)
 
 
+_DATA = click.option("--data", type=click.Path(path_type=Path), help="the data directory of `model-registry up`")
+
+
 @main.group()
-@click.option("--data", type=click.Path(path_type=Path), help="the data directory of `model-registry up`")
+@_DATA
 @click.pass_context
 def token(context: click.Context, data: Path | None) -> None:
     """Create, list and revoke tokens, straight in the database."""
-    environ: Mapping[str, str] = os.environ
-    if data is not None:
-        from service.embedded.connection import NotRunningError, load_environ
-
-        try:
-            environ = load_environ(data)
-        except (NotRunningError, PermissionError) as error:
-            raise click.ClickException(str(error)) from error
-    context.obj = _checked_environ(environ)
+    context.obj = _environ_of(data)
 
 
 @token.command("create")
@@ -192,15 +195,72 @@ def list_(environ: Mapping[str, str]) -> None:
 def revoke(environ: Mapping[str, str], token_id: str) -> None:
     """Revoke a token by its id."""
     from service.domain.errors import RegistryError
+    from service.domain.identity import OPERATOR
     from service.settings import Settings
+    from service.usecases.manage_tokens import revoke_token
     from service.wiring import make_parts
 
     parts = make_parts(Settings.from_env(environ))
     try:
-        with parts.store.transaction() as tx:
-            click.echo(f"revoked {tx.tokens.revoke(token_id, parts.clock()).name!r}")
+        click.echo(f"revoked {revoke_token(parts.store, parts.clock, OPERATOR, token_id).name!r}")
     except RegistryError as error:
         raise click.ClickException(error.detail) from error
+
+
+@main.group()
+def audit() -> None:
+    """Check the audit trail, or write it out."""
+
+
+@audit.command()
+@_DATA
+@click.option("--file", type=click.File("rb"), help="an export to check, instead of the database; - is stdin")
+@click.option("--head", default="", help="hash of a row that was noted earlier and must still be there")
+def verify(data: Path | None, file: BinaryIO | None, head: str) -> None:
+    """Recompute the chain of hashes. Exit code 1, and the first broken row, when it does not hold."""
+    from service.usecases.verify_audit import Broken, parse_rows
+    from service.usecases.verify_audit import verify as run
+
+    try:
+        done = run(parse_rows(file) if file else _audit_rows(data), head.strip().lower())
+    except Broken as broken:
+        raise click.ClickException(f"the audit trail is broken at {broken}") from broken
+    click.echo(f"{done.rows} rows, none changed and none missing; the hash of the last one is {done.head}")
+
+
+@audit.command()
+@_DATA
+def export(data: Path | None) -> None:
+    """Write the whole trail to stdout as JSON lines, oldest first; `verify --file` checks them anywhere."""
+    for row in _audit_rows(data):
+        sys.stdout.buffer.write(row.line())
+
+
+def _audit_rows(data: Path | None) -> Iterator[AuditRow]:
+    from service.domain.audit import AuditQuery
+    from service.domain.errors import RegistryError
+    from service.settings import Settings
+    from service.usecases.read_audit import audit_rows
+    from service.wiring import make_parts
+
+    parts = make_parts(Settings.from_env(_environ_of(data)))
+    try:
+        yield from audit_rows(parts.store, AuditQuery())
+    except RegistryError as error:
+        raise click.ClickException(error.detail) from error
+
+
+def _environ_of(data: Path | None) -> Mapping[str, str]:
+    """The settings: those of the service that runs in `data`, or without it those of this shell."""
+    environ: Mapping[str, str] = os.environ
+    if data is not None:
+        from service.embedded.connection import NotRunningError, load_environ
+
+        try:
+            environ = load_environ(data)
+        except (NotRunningError, PermissionError) as error:
+            raise click.ClickException(str(error)) from error
+    return _checked_environ(environ)
 
 
 def _end_on_sigterm() -> None:
@@ -210,10 +270,11 @@ def _end_on_sigterm() -> None:
 
 def _checked_environ(environ: Mapping[str, str]) -> Mapping[str, str]:
     """The same environment. Exits with every problem named when the settings cannot be read from it."""
-    from service.settings import Settings, SettingsError
+    from service.settings import Settings, SettingsError, migration_database_url
 
     try:
         Settings.from_env(environ)
+        migration_database_url(environ)
     except SettingsError as error:
         raise click.ClickException("the settings are not complete:\n  " + "\n  ".join(error.problems)) from error
     return environ

@@ -14,6 +14,7 @@ from service.stores.queue import JobQueue
 from service.stores.tracking import PostgresTracking
 from service.usecases.clock import utc_now
 from service.usecases.ports import Clock, ObjectStore, PartStore, RegistryStore, TrackingStore
+from service.usecases.record_reads import NO_READS, Reads
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Parts:
     part_store: PartStore
     tracking: TrackingStore
     clock: Clock = utc_now
+    reads: Reads = NO_READS
 
 
 def make_parts(settings: Settings, engine: sa.Engine | None = None) -> Parts:
@@ -32,4 +34,5 @@ def make_parts(settings: Settings, engine: sa.Engine | None = None) -> Parts:
         objects=S3Objects(settings.s3),
         part_store=S3Parts(settings.s3),
         tracking=PostgresTracking(engine),
+        reads=Reads(settings.audit_reads),
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import BeforeValidator, JsonValue, StringConstraints
+from pydantic import AwareDatetime, BeforeValidator, JsonValue, StringConstraints
 
 from service.domain.names import SLUG_PATTERN, STAGE_PATTERN
+
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}T", re.ASCII)
 
 
 def _whole(value: object) -> object:
@@ -19,6 +22,16 @@ MAYBE_2_0 = BeforeValidator(_whole)
 """For a JSON integer, which may be written 2.0. Last, so that the document knows the limits before it."""
 
 
+def _date_first(value: object) -> object:
+    if isinstance(value, str) and not _DATE.match(value):
+        raise ValueError("must be a time like 2026-03-01T12:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_date_first)]
+"""A time as RFC 3339 writes it; seconds since 1970 are none."""
+
+
 def _told(pattern: str) -> dict[str, JsonValue]:
     """What the document says a text must be like; the domain checks it, in words of its own."""
     return {"pattern": pattern}
@@ -27,6 +40,6 @@ def _told(pattern: str) -> dict[str, JsonValue]:
 NEW_SLUG = _told(r"^(?!.*\.\.)" + SLUG_PATTERN.removeprefix("^"))
 NEW_STAGE = _told(r"^(?![Nn][Oo][Nn][Ee]$)" + STAGE_PATTERN.removeprefix("^"))
 NEW_MODEL = _told(r"^(?!\.{1,2}$)[^/:\x00-\x1f\x7f]*[^/:\x00-\x1f\x7f\s][^/:\x00-\x1f\x7f]*$")
-SCOPE = _told(rf"^(admin|(import|read|promote):(\*|{SLUG_PATTERN[1:-1]}))$")
+SCOPE = _told(rf"^(admin|audit|(import|read|promote):(\*|{SLUG_PATTERN[1:-1]}))$")
 URL = _told(r"^(https?://[^\x00]*)?$")
 NOT_BLANK = _told(r"^[^\x00]*[^\x00\s][^\x00]*$")

@@ -14,7 +14,8 @@ from service.api.bodies import Upload, parsed
 from service.api.document import problems
 from service.api.import_answers import received_answer, shown_import
 from service.domain.identity import Scope
-from service.domain.importing import Import, ImportOptions, ImportState
+from service.domain.importing import Import, ImportOptions
+from service.usecases.end_import import cancel_import, retry_import
 from service.usecases.receive_dropped import receive_dropped
 from service.usecases.receive_import import Received, receive_import
 from service.wiring import Parts
@@ -50,20 +51,15 @@ def add_imports(api: APIBlueprint, parts: Parts, max_bytes: int) -> None:
 
     @api.delete("/imports/<import_id>", tags=[IMPORTS], responses={200: p.ImportOut})
     @authenticated()
-    def cancel_import(path: p.ImportPath) -> Response:
+    def cancel_import_(path: p.ImportPath) -> Response:
         """Cancel an import that is not final yet; one that is stays as it is."""
-        import_ = _own_import(parts, path.import_id)
-        with parts.store.transaction() as tx:
-            tx.imports.finish(import_.id, ImportState.CANCELLED, parts.clock())
-            return answer(shown_import(tx.imports.get(import_.id)))
+        return answer(shown_import(cancel_import(parts.store, parts.clock, principal(), path.import_id)))
 
     @api.post("/imports/<import_id>/retry", tags=[IMPORTS], responses={202: p.ImportOut, **problems(409)})
     @authenticated()
-    def retry_import(path: p.ImportPath) -> Response:
+    def retry_import_(path: p.ImportPath) -> Response:
         """Try a failed import again, with the archive that was kept."""
-        import_ = _own_import(parts, path.import_id)
-        with parts.store.transaction() as tx:
-            again = tx.imports.retry(import_.id)
+        again = retry_import(parts.store, parts.clock, principal(), path.import_id)
         return answer(shown_import(again), 202, {"Location": f"/v1/imports/{again.id}"})
 
     @api.get("/workspaces/<workspace>/imports", tags=[IMPORTS], responses={200: p.ImportsOut})

@@ -44,7 +44,9 @@ def add_models(api: APIBlueprint, parts: Parts) -> None:
     @authenticated()
     def create_version(path: p.NewModelPath, body: p.VersionIn) -> Response:
         """Register a folder of a run's artifacts as the model's next version; its bytes are copied and frozen."""
-        version = register_version(parts.store, parts.objects, principal(), path.model, body.run_id, body.artifact_path)
+        version = register_version(
+            parts.store, parts.objects, parts.clock, principal(), path.model, body.run_id, body.artifact_path
+        )
         place = f"/v1/models/{quote(version.model, safe='')}/versions/{version.version}"
         return answer(p.VersionOut(**version_fields(version)), 201, {"Location": place})
 

@@ -10,7 +10,7 @@ from service.api.answers import answer, created_or_ok, no_content
 from service.api.auth import admin, authenticated, principal, scoped
 from service.api.document import problems
 from service.domain.identity import Scope
-from service.usecases.manage_places import put_environment, put_workspace
+from service.usecases.manage_places import delete_environment, delete_workspace, put_environment, put_workspace
 from service.wiring import Parts
 
 WORKSPACES = Tag(name="workspaces", description="Where models come from")
@@ -28,7 +28,7 @@ def add_workspaces(api: APIBlueprint, parts: Parts) -> None:
     def put_workspace_(path: p.NewWorkspacePath, body: p.WorkspaceIn) -> Response:
         """Create or change a workspace, where models come from."""
         workspace, created = put_workspace(
-            parts.store, parts.clock, path.workspace, body.kind, body.url, body.description
+            parts.store, parts.clock, principal(), path.workspace, body.kind, body.url, body.description
         )
         return created_or_ok(p.WorkspaceOut.model_validate(workspace), created)
 
@@ -49,10 +49,9 @@ def add_workspaces(api: APIBlueprint, parts: Parts) -> None:
 
     @api.delete("/workspaces/<workspace>", tags=[WORKSPACES], responses={204: None, **problems(409)})
     @admin()
-    def delete_workspace(path: p.WorkspacePath) -> Response:
+    def delete_workspace_(path: p.WorkspacePath) -> Response:
         """Remove a workspace that nothing was imported from."""
-        with parts.store.transaction() as tx:
-            tx.workspaces.delete(path.workspace)
+        delete_workspace(parts.store, parts.clock, principal(), path.workspace)
         return no_content()
 
 
@@ -66,7 +65,9 @@ def add_environments(api: APIBlueprint, parts: Parts) -> None:
     def put_environment_(path: p.NewEnvironmentPath, body: p.EnvironmentIn) -> Response:
         """Create or change an environment, where models are used."""
         stages = None if body.stages is None else tuple(body.stages)
-        environment, created = put_environment(parts.store, parts.clock, path.environment, stages, body.description)
+        environment, created = put_environment(
+            parts.store, parts.clock, principal(), path.environment, stages, body.description
+        )
         return created_or_ok(p.EnvironmentOut.model_validate(environment), created)
 
     @api.get("/environments/<environment>", tags=[ENVIRONMENTS], responses={200: p.EnvironmentOut})
@@ -90,8 +91,7 @@ def add_environments(api: APIBlueprint, parts: Parts) -> None:
 
     @api.delete("/environments/<environment>", tags=[ENVIRONMENTS], responses={204: None, **problems(409)})
     @admin()
-    def delete_environment(path: p.EnvironmentPath) -> Response:
+    def delete_environment_(path: p.EnvironmentPath) -> Response:
         """Remove an environment whose stages are empty."""
-        with parts.store.transaction() as tx:
-            tx.environments.delete(path.environment)
+        delete_environment(parts.store, parts.clock, principal(), path.environment)
         return no_content()

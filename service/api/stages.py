@@ -15,7 +15,7 @@ from service.api.models import version_fields
 from service.domain.environment import Assignment
 from service.domain.model import ModelVersion
 from service.usecases.assign_stage import assign_stage
-from service.usecases.hand_out import file_links, resolve_stage
+from service.usecases.hand_out import hand_out_files, read_stage, resolve_stage
 from service.usecases.version_archive import version_archive
 from service.wiring import Parts
 
@@ -45,7 +45,7 @@ def add_stages(api: APIBlueprint, parts: Parts, presign_seconds: int) -> None:
     @scoped("read", "promote", parameter="environment")
     def get_stage(path: p.StagePath, header: p.StageHeaders) -> Response:
         """The version that the stage hands out now; send its ETag as If-None-Match to hear of changes only."""
-        response = _handed(*resolve_stage(parts.store, path.environment, path.model, path.stage))
+        response = _handed(*_read(parts, path, "stage.read"))
         response.make_conditional(request)
         return response
 
@@ -53,8 +53,16 @@ def add_stages(api: APIBlueprint, parts: Parts, presign_seconds: int) -> None:
     @scoped("read", "promote", parameter="environment")
     def get_stage_files(path: p.StagePath) -> Response:
         """The version's files, each with size, SHA-256 and a URL that needs no token."""
-        _, version = resolve_stage(parts.store, path.environment, path.model, path.stage)
-        links = file_links(parts.store, parts.objects, version.digest, presign_seconds)
+        version, links = hand_out_files(
+            parts.store,
+            parts.objects,
+            parts.clock,
+            principal(),
+            path.environment,
+            path.model,
+            path.stage,
+            presign_seconds,
+        )
         files = [p.FileOut(**vars(link.file), url=link.url) for link in links]
         shown = p.FilesOut(
             model=version.model, version=version.version, digest=version.digest, expires_in=presign_seconds, files=files
@@ -65,7 +73,7 @@ def add_stages(api: APIBlueprint, parts: Parts, presign_seconds: int) -> None:
     @scoped("read", "promote", parameter="environment")
     def get_stage_archive(path: p.StagePath, header: p.StageHeaders) -> Response:
         """The version's files as one tar, the same bytes for the same digest."""
-        _, version = resolve_stage(parts.store, path.environment, path.model, path.stage)
+        _, version = _read(parts, path, "archive.read")
         archive = version_archive(parts.store, parts.objects, version.digest)
         response = Response(archive.blocks, mimetype="application/x-tar")
         response.content_length = archive.size
@@ -85,6 +93,11 @@ def add_stages(api: APIBlueprint, parts: Parts, presign_seconds: int) -> None:
             held = tx.stages.list(path.environment)
         rows = [p.AssignmentOut.model_validate(assignment) for assignment in held]
         return answer(p.AssignmentsOut(environment=environment.name, stages=list(environment.stages), assignments=rows))
+
+
+def _read(parts: Parts, path: p.StagePath, action: str) -> tuple[Assignment, ModelVersion]:
+    place = (path.environment, path.model, path.stage)
+    return read_stage(parts.store, parts.clock, parts.reads, principal(), *place, action)
 
 
 def _tag(value: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ from service.api.answers import answer
 from service.api.auth import admin, principal
 from service.api.document import problems
 from service.domain.identity import Token
-from service.usecases.manage_tokens import create_token
+from service.usecases.manage_tokens import create_token, revoke_token
 from service.wiring import Parts
 
 TOKENS = Tag(name="tokens", description="Who may do what")
@@ -36,10 +36,9 @@ def add_tokens(api: APIBlueprint, parts: Parts) -> None:
 
     @api.delete("/tokens/<token_id>", tags=[TOKENS], responses={200: p.TokenOut})
     @admin()
-    def revoke_token(path: p.TokenPath) -> Response:
+    def revoke_token_(path: p.TokenPath) -> Response:
         """Revoke a token; it stays in the list."""
-        with parts.store.transaction() as tx:
-            return answer(p.TokenOut(**_plain(tx.tokens.revoke(path.token_id, parts.clock()))))
+        return answer(p.TokenOut(**_plain(revoke_token(parts.store, parts.clock, principal(), path.token_id))))
 
 
 def _plain(token: Token) -> dict[str, object]:

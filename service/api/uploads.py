@@ -35,7 +35,7 @@ def add_uploads(api: APIBlueprint, parts: Parts, max_bytes: int, seconds: int) -
         """Begin an upload; or go on with the open one of the same size and announced SHA-256 (200)."""
         upload, created = uploads.begin(principal(), path.workspace, body.size, body.sha256, max_bytes)
         there = uploads.there(upload)
-        urls = uploads.urls(upload, _missing(upload, there), seconds)
+        urls = uploads.urls(principal(), upload, _missing(upload, there), seconds)
         out = u.NewUploadOut(**_shown(upload, there), expires_in=seconds, urls=_urls(upload, urls))
         return answer(
             out, 201 if created else 200, {"Location": f"/v1/workspaces/{path.workspace}/uploads/{upload.id}"}
@@ -58,7 +58,7 @@ def add_uploads(api: APIBlueprint, parts: Parts, max_bytes: int, seconds: int) -
         """New URLs: of the parts that are not there yet, or of those named."""
         upload = uploads.get(path.workspace, path.upload_id)
         numbers = _numbers(query.parts, upload) or _missing(upload, uploads.there(upload))
-        urls = uploads.urls(upload, numbers, seconds)
+        urls = uploads.urls(principal(), upload, numbers, seconds)
         return answer(u.PartUrlsOut(expires_in=seconds, parts=_urls(upload, urls)))
 
     @api.post(
@@ -79,7 +79,7 @@ def add_uploads(api: APIBlueprint, parts: Parts, max_bytes: int, seconds: int) -
     @scoped("import", parameter="workspace")
     def delete_upload(path: u.UploadPath) -> Response:
         """End an upload that is not completed, and forget its parts."""
-        uploads.end(path.workspace, path.upload_id)
+        uploads.end(principal(), path.workspace, path.upload_id)
         return no_content()
 
 

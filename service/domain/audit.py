@@ -57,6 +57,10 @@ class AuditRow:
         shown = {name: value for name, value in vars(self).items() if name != "hash"}
         return {**shown, "at": time_text(self.at)}
 
+    def line(self) -> bytes:
+        """The row as one line of an export: canonical JSON, with the hash."""
+        return canonical({**self.document(), "hash": self.hash}) + b"\n"
+
     def computed_hash(self) -> str:
         """SHA-256 of the canonical JSON of `document()`."""
         return hashlib.sha256(canonical(self.document())).hexdigest()

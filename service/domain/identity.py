@@ -10,14 +10,15 @@ from datetime import datetime
 from service.domain.errors import InvalidInput, NotAllowed
 
 TOKEN_PREFIX = "mreg_"  # noqa: S105 - what every token begins with, so that scanners find leaked ones
-_SCOPE = re.compile(r"(admin)|(import|read|promote):(\*|[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?)")
+_SCOPE = re.compile(r"(admin|audit)|(import|read|promote):(\*|[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?)")
 
 
 @dataclass(frozen=True)
 class Scope:
     """One permission. `subject` is a workspace for `import`, an environment for `read` and `promote`.
 
-    `admin` has no subject and includes every other scope; the subject `*` means each of its kind.
+    `admin` and `audit` have no subject; `admin` includes every other scope, `audit` reads the audit trail. The
+    subject `*` means each of its kind.
     """
 
     action: str
@@ -25,11 +26,11 @@ class Scope:
 
     @classmethod
     def parse(cls, text: str) -> Scope:
-        """Raises InvalidInput unless `admin`, `import:<workspace>`, `read:<environment>`, `promote:<environment>`."""
+        """Raises InvalidInput unless `admin`, `audit`, or `import:<workspace>`, `read:…` or `promote:<environment>`."""
         match = _SCOPE.fullmatch(text)
         if not match:
             raise InvalidInput(
-                f"{text[:80]!r} is not a scope: use admin, import:<workspace>, read:<environment> "
+                f"{text[:80]!r} is not a scope: use admin, audit, import:<workspace>, read:<environment> "
                 "or promote:<environment>.",
                 field="scopes",
             )
@@ -45,6 +46,7 @@ class Scope:
 
 
 ADMIN = Scope("admin")
+AUDIT = Scope("audit")
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,10 @@ class Principal:
 
 OPERATOR = Principal("", "operator", (ADMIN,))
 """Someone with a shell on the service's own settings."""
+
+
+SERVICE = Principal("", "service", ())
+"""The service itself, when it clears up after its clients."""
 
 
 @dataclass(frozen=True)

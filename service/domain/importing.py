@@ -71,8 +71,9 @@ class ImportSource:
 class Import:
     """`report` is set once done, `problem` (a problem document) once refused or failed.
 
-    `created_by_id` is the token's id. `progress` counts rows and bytes already taken in; sizes are bytes. `archive_digest` is empty, and `key` a
-    provisional one, until the worker has hashed an archive whose bytes the service has not seen before.
+    `created_by_id` is the token's id. `progress` counts rows and bytes already taken in; sizes are bytes.
+    `archive_digest` is empty, and `key` a provisional one, until the worker has hashed an archive whose bytes the
+    service has not seen before.
     """
 
     id: str

@@ -14,6 +14,7 @@ from flask import Blueprint, Flask, Response, g, jsonify, request
 
 from service.api import request_ids
 from service.api.auth import identify
+from service.domain.audit import Change
 from service.domain.environment import Assignment
 from service.domain.errors import InvalidInput, NotAllowed, NotFound
 from service.domain.identity import Scope
@@ -25,6 +26,8 @@ from service.hosting.artifacts import artifact_routes
 from service.wiring import Parts
 
 PREFIX = "/environments/<environment>"
+ASKED = ("name", "version", "alias", "path")
+"""Parameters that a record of a read tells."""
 
 
 def make_environment_view(parts: Parts) -> Flask:
@@ -43,6 +46,9 @@ def make_environment_view(parts: Parts) -> Flask:
         with parts.store.transaction() as tx:
             g.environment = tx.environments.get(environment)
             g.held = tx.stages.list(environment)
+            asked = {"address": request.path, **{key: request.args[key] for key in ASKED if key in request.args}}
+            read = Change("view.read", principal, environment=environment, model=asked.get("name", ""), after=asked)
+            parts.reads.record(tx, parts.clock, read)
         (request.view_args or {}).pop("environment", None)
 
     def guard(path: ArtifactPath, write: bool) -> None:

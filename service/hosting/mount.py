@@ -10,15 +10,18 @@ from flask import Flask, g, request
 
 from service.api import request_ids
 from service.api.auth import identify
+from service.domain.audit import Change
 from service.domain.errors import NotFound
 from service.domain.identity import ADMIN
 from service.hosting import mlflow_errors
 from service.hosting.artifact_store import SCHEME, ArtifactPath
 from service.hosting.artifacts import artifact_routes
+from service.hosting.calls import called, stored
 from service.hosting.environment_view import make_environment_view
 from service.hosting.lean_import import without_unused_libraries
 from service.hosting.table import hosted
 from service.settings import Settings
+from service.usecases.record_change import record
 from service.wiring import Parts
 
 OURS = ("/v1/", "/docs/", "/healthz", "/readyz", "/version", "/docs", "/openapi.json")
@@ -76,8 +79,15 @@ def _make_guard(parts: Parts, mlflow: Wsgi) -> Flask:
         g.principal = identify(parts)
         g.principal.require(ADMIN)
 
+    def keep(change: Change) -> None:
+        with parts.store.transaction() as tx:
+            record(tx, change, parts.clock())
+
     def guard(path: ArtifactPath, write: bool) -> None:
-        """Whoever came this far may read and write; registered versions refuse writes by themselves."""
+        """Whoever came this far may read and write, but not write to registered versions."""
+        if write:
+            path.require_writable()
+            keep(stored(g.principal, request.method, path.path))
 
     for twin in ("api", "ajax-api"):
         app.register_blueprint(artifact_routes(f"artifacts_{twin}", parts.objects, guard), url_prefix=f"/{twin}/2.0")
@@ -85,8 +95,11 @@ def _make_guard(parts: Parts, mlflow: Wsgi) -> Flask:
     @app.route("/", defaults={"path": ""}, methods=["GET", "POST", "PATCH", "PUT", "DELETE"])
     @app.route("/<path:path>", methods=["GET", "POST", "PATCH", "PUT", "DELETE"])
     def forward(path: str) -> Any:
-        if not hosted(request.method, request.path):
+        route = hosted(request.method, request.path)
+        if route is None:
             raise NotFound("endpoint", request.path, "This registry does not host that part of MLflow.")
+        if route.writes:
+            keep(called(g.principal, request, route))
         return mlflow
 
     return app

@@ -7,6 +7,9 @@ MLflow's gateway, jobs, webhooks, prompts, scorers, reviews and workspaces.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
@@ -100,10 +103,19 @@ def _rules(text: str, endpoint: str) -> list[Rule]:
 _HOSTED = Map([*_rules(READS, "read"), *_rules(WRITES, "write")], redirect_defaults=False, merge_slashes=False).bind("")
 
 
-def hosted(method: str, path: str) -> bool:
-    """Whether MLflow may see the request."""
+@dataclass(frozen=True)
+class Route:
+    """`path` is the pattern in the table, `arguments` what stands for its parameters."""
+
+    path: str
+    arguments: Mapping[str, str]
+    writes: bool
+
+
+def hosted(method: str, path: str) -> Route | None:
+    """The route by which MLflow may see the request; None when it may not."""
     try:
-        _HOSTED.match(path, method)
+        rule, arguments = _HOSTED.match(path, method, return_rule=True)
     except HTTPException:
-        return False
-    return True
+        return None
+    return Route(rule.rule, arguments, rule.endpoint == "write")

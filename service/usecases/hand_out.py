@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from service.domain.audit import Change
 from service.domain.environment import Assignment
 from service.domain.errors import Damaged, NotFound
+from service.domain.identity import Principal
 from service.domain.layout import version_prefix
 from service.domain.model import Manifest, ManifestFile, ModelVersion
-from service.usecases.ports import ObjectStore, RegistryStore
+from service.usecases.ports import Clock, ObjectStore, RegistryStore
+from service.usecases.record_change import record
+from service.usecases.record_reads import Reads
 
 BLOCK = 1024 * 1024
 
@@ -23,20 +27,63 @@ def resolve_stage(store: RegistryStore, environment: str, model: str, stage: str
         return tx.stages.current(environment, model, stage)
 
 
+def read_stage(
+    store: RegistryStore,
+    clock: Clock,
+    reads: Reads,
+    by: Principal,
+    environment: str,
+    model: str,
+    stage: str,
+    action: str = "stage.read",
+) -> tuple[Assignment, ModelVersion]:
+    """As `resolve_stage`, for somebody: recorded if it is one of the sample."""
+    with store.transaction() as tx:
+        found = tx.stages.current(environment, model, stage)
+        reads.record(tx, clock, _handed_out(action, by, *found))
+        return found
+
+
 @dataclass(frozen=True)
 class FileLink:
     file: ManifestFile
     url: str
 
 
-def file_links(store: RegistryStore, objects: ObjectStore, digest: str, seconds: int) -> list[FileLink]:
-    """Each file of a version with a URL that is good for `seconds`."""
-    manifest = manifest_of(store, digest)
-    prefix = version_prefix(digest)
-    return [
+def hand_out_files(
+    store: RegistryStore,
+    objects: ObjectStore,
+    clock: Clock,
+    by: Principal,
+    environment: str,
+    model: str,
+    stage: str,
+    seconds: int,
+) -> tuple[ModelVersion, list[FileLink]]:
+    """The stage's version and each of its files with a URL that is good for `seconds`; recorded before it is told."""
+    with store.transaction() as tx:
+        assignment, version = tx.stages.current(environment, model, stage)
+        manifest = tx.models.manifest(version.digest)
+        told = {"files": len(manifest.files), "expires_in": seconds}
+        record(tx, _handed_out("files.handed_out", by, assignment, version, told), clock())
+    prefix = version_prefix(version.digest)
+    return version, [
         FileLink(file, objects.presign(prefix + file.path, seconds, file.path.rpartition("/")[2]))
         for file in manifest.files
     ]
+
+
+def _handed_out(
+    action: str, by: Principal, assignment: Assignment, version: ModelVersion, told: Mapping[str, Any] | None = None
+) -> Change:
+    return Change(
+        action,
+        by,
+        environment=assignment.environment,
+        model=version.model,
+        subject=assignment.stage,
+        after={"version": version.version, "digest": version.digest, **(told or {})},
+    )
 
 
 @contextmanager

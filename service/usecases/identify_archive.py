@@ -8,14 +8,20 @@ from collections.abc import Callable, Mapping
 
 from service.domain.errors import ArchiveRefused
 from service.domain.importing import Import
+from service.usecases.end_import import import_changed
 from service.usecases.object_reader import ObjectReader
-from service.usecases.ports import ObjectStore, RegistryStore
+from service.usecases.ports import Clock, ObjectStore, RegistryStore
+from service.usecases.record_change import record
 
 BLOCK = 1024 * 1024
 
 
 def identified(
-    store: RegistryStore, objects: ObjectStore, import_: Import, on_progress: Callable[[Mapping[str, int]], None]
+    store: RegistryStore,
+    objects: ObjectStore,
+    clock: Clock,
+    import_: Import,
+    on_progress: Callable[[Mapping[str, int]], None],
 ) -> Import:
     """The import with its archive's digest; or the live one of the same archive with the same options.
 
@@ -40,4 +46,9 @@ def identified(
         )
     digest = f"sha256:{hasher.hexdigest()}"
     with store.transaction() as tx:
-        return tx.imports.identify(import_.id, import_.attempts, digest, import_.options.key(import_.workspace, digest))
+        key = import_.options.key(import_.workspace, digest)
+        known = tx.imports.identify(import_.id, import_.attempts, digest, key)
+        if known.id != import_.id:
+            told = {"archive_digest": digest, "import": known.id}
+            record(tx, import_changed("import.merged", import_.requester, import_, told), clock())
+        return known

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from service.domain.audit import Change
 from service.domain.environment import DEFAULT_STAGES, Environment
 from service.domain.errors import InvalidInput
+from service.domain.identity import Principal
 from service.domain.names import check_slug, check_stage
 from service.domain.workspace import KINDS, Workspace
 from service.usecases.ports import Clock, RegistryStore
+from service.usecases.record_change import record
 
 
 def put_workspace(
-    store: RegistryStore, clock: Clock, name: str, kind: str, url: str, description: str
+    store: RegistryStore, clock: Clock, by: Principal, name: str, kind: str, url: str, description: str
 ) -> tuple[Workspace, bool]:
     """Answers with the workspace and whether it is new. Raises InvalidInput."""
     check_slug("workspace", name)
@@ -18,13 +23,28 @@ def put_workspace(
         raise InvalidInput(f"{kind!r} is not a kind of workspace: use {', '.join(KINDS)}.", field="kind")
     if url and not url.startswith(("https://", "http://")):
         raise InvalidInput("The workspace's url must begin with https:// or http://.", field="url")
+    now = clock()
     with store.transaction() as tx:
-        created = tx.workspaces.put(Workspace(name, kind, url, description, clock()))
-        return tx.workspaces.get(name), created
+        before = next((_workspace(known) for known in tx.workspaces.list() if known.name == name), None)
+        created = tx.workspaces.put(Workspace(name, kind, url, description, now))
+        workspace = tx.workspaces.get(name)
+        after = _workspace(workspace)
+        if before != after:
+            action = "workspace.created" if created else "workspace.changed"
+            record(tx, Change(action, by, workspace=name, before=before, after=after), now)
+        return workspace, created
+
+
+def delete_workspace(store: RegistryStore, clock: Clock, by: Principal, name: str) -> None:
+    """Raises NotFound, or InUse when something was imported from it."""
+    with store.transaction() as tx:
+        before = _workspace(tx.workspaces.get(name))
+        tx.workspaces.delete(name)
+        record(tx, Change("workspace.deleted", by, workspace=name, before=before), clock())
 
 
 def put_environment(
-    store: RegistryStore, clock: Clock, name: str, stages: tuple[str, ...] | None, description: str
+    store: RegistryStore, clock: Clock, by: Principal, name: str, stages: tuple[str, ...] | None, description: str
 ) -> tuple[Environment, bool]:
     """Answers with the environment and whether it is new; `stages` None keeps those it has, or the default.
 
@@ -32,16 +52,42 @@ def put_environment(
     """
     check_slug("environment", name)
     if stages is not None:
-        for index, stage in enumerate(stages):
-            try:
-                check_stage(stage)
-            except InvalidInput as error:
-                raise InvalidInput(error.detail, field=f"stages.{index}") from error
-        if not stages or len({stage.casefold() for stage in stages}) != len(stages):
-            raise InvalidInput("An environment needs at least one stage, and each name only once.", field="stages")
+        _check_stages(stages)
+    now = clock()
     with store.transaction() as tx:
+        known = next((environment for environment in tx.environments.list() if environment.name == name), None)
         if stages is None:
-            known = {environment.name: environment.stages for environment in tx.environments.list()}
-            stages = known.get(name, DEFAULT_STAGES)
-        created = tx.environments.put(Environment(name, stages, description, clock()))
-        return tx.environments.get(name), created
+            stages = known.stages if known else DEFAULT_STAGES
+        created = tx.environments.put(Environment(name, stages, description, now))
+        environment = tx.environments.get(name)
+        before, after = _environment(known) if known else None, _environment(environment)
+        if before != after:
+            action = "environment.created" if created else "environment.changed"
+            record(tx, Change(action, by, environment=name, before=before, after=after), now)
+        return environment, created
+
+
+def _check_stages(stages: tuple[str, ...]) -> None:
+    for index, stage in enumerate(stages):
+        try:
+            check_stage(stage)
+        except InvalidInput as error:
+            raise InvalidInput(error.detail, field=f"stages.{index}") from error
+    if not stages or len({stage.casefold() for stage in stages}) != len(stages):
+        raise InvalidInput("An environment needs at least one stage, and each name only once.", field="stages")
+
+
+def delete_environment(store: RegistryStore, clock: Clock, by: Principal, name: str) -> None:
+    """Raises NotFound, or InUse when a stage holds a version."""
+    with store.transaction() as tx:
+        before = _environment(tx.environments.get(name))
+        tx.environments.delete(name)
+        record(tx, Change("environment.deleted", by, environment=name, before=before), clock())
+
+
+def _workspace(workspace: Workspace) -> dict[str, Any]:
+    return {"kind": workspace.kind, "url": workspace.url, "description": workspace.description}
+
+
+def _environment(environment: Environment) -> dict[str, Any]:
+    return {"stages": list(environment.stages), "description": environment.description}

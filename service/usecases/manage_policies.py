@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from service.domain.audit import Change
 from service.domain.errors import InvalidInput, NotFound
 from service.domain.identity import Principal
 from service.domain.policy import PolicyVersion, StagePolicies
 from service.domain.policy_rules import CameFrom, MetricBound, Policy, RequiredTag
 from service.usecases.freezes import check_window
 from service.usecases.ports import Clock, RegistryStore, Transaction
+from service.usecases.record_change import record
 
 
 def put_policy(
@@ -38,7 +40,7 @@ def put_policy(
                 )
         for where, policy in (("default", policies.default), *_named(policies)):
             _check(tx, policy, where)
-        return tx.policies.put(environment, model, policies, by.name, clock(), expected)
+        return _put(tx, clock, by, environment, model, policies, expected)
 
 
 def remove_policy(
@@ -51,7 +53,28 @@ def remove_policy(
     with store.transaction() as tx:
         if not tx.policies.own(environment, model).number:
             raise no_policy(environment, model)
-        tx.policies.put(environment, model, None, by.name, clock(), expected)
+        _put(tx, clock, by, environment, model, None, expected)
+
+
+def _put(
+    tx: Transaction,
+    clock: Clock,
+    by: Principal,
+    environment: str,
+    model: str,
+    policies: StagePolicies | None,
+    expected: int | None,
+) -> PolicyVersion:
+    now = clock()
+    before = tx.policies.own(environment, model)
+    put = tx.policies.put(environment, model, policies, by.name, now, expected)
+    change = Change("policy.changed", by, environment=environment, model=model, before=_told(before), after=_told(put))
+    record(tx, change, now)
+    return put
+
+
+def _told(version: PolicyVersion) -> dict[str, Any]:
+    return {"number": version.number, "removed": version.removed, "policies": version.policies.document}
 
 
 def get_policy(store: RegistryStore, environment: str, model: str) -> PolicyVersion:

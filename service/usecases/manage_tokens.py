@@ -7,10 +7,13 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
+from service.domain.audit import Change, time_text
 from service.domain.errors import InvalidInput, NotAuthenticated
 from service.domain.identity import TOKEN_PREFIX, Principal, Scope, Token, secret_hash
 from service.usecases.ports import Clock, RegistryStore
+from service.usecases.record_change import record
 
 MAX_DAYS = 3650
 
@@ -38,7 +41,23 @@ def create_token(
     )
     with store.transaction() as tx:
         tx.tokens.add(token, secret_hash(secret))
+        record(tx, Change("token.created", by, subject=token.id, after=_told(token)), now)
     return token, secret
+
+
+def revoke_token(store: RegistryStore, clock: Clock, by: Principal, token_id: str) -> Token:
+    """Raises NotFound(kind="token"); revoking twice keeps the first time."""
+    now = clock()
+    with store.transaction() as tx:
+        token = tx.tokens.revoke(token_id, now)
+        if token.revoked_at == now:
+            record(tx, Change("token.revoked", by, subject=token.id, before=_told(token)), now)
+    return token
+
+
+def _told(token: Token) -> dict[str, Any]:
+    expires = None if token.expires_at is None else time_text(token.expires_at)
+    return {"name": token.name, "scopes": [str(scope) for scope in token.scopes], "expires_at": expires}
 
 
 def authenticate(store: RegistryStore, now: datetime, secret: str, request_id: str = "") -> Principal:

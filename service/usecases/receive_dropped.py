@@ -14,9 +14,11 @@ from service.domain.layout import drop_zone, listing_key
 from service.exports.archive import Limits, recognise
 from service.exports.archive_limits import Ledger
 from service.exports.archive_names import clean, shown
+from service.usecases.end_import import import_received
 from service.usecases.import_source import listing_of
 from service.usecases.ports import Clock, ObjectInfo, ObjectStore, RegistryStore
 from service.usecases.receive_import import HEAD, Received, check_options, kept_only_if_received
+from service.usecases.record_change import record
 
 LIMITS = Limits(members=100_000)
 """Each file of a folder costs requests, and its place in the listing."""
@@ -61,6 +63,8 @@ def receive_dropped(
         archive_digest=digest,
         archive_size=size,
         created_by=by.name,
+        created_by_id=by.token_id,
+        request_id=by.request_id,
         created_at=clock(),
         source=source,
     )
@@ -69,6 +73,8 @@ def receive_dropped(
             objects.put(listing_key(import_id), io.BytesIO(listing), len(listing))
         with store.transaction() as tx:
             added = tx.imports.add(new, idempotency_key)
+            if added.id == import_id:
+                record(tx, import_received(by, added), added.created_at)
             receipt.kept = added.id == import_id
     return Received(added, replayed=added.id != import_id)
 

@@ -15,7 +15,9 @@ from service.domain.importing import Import, ImportOptions, ImportState
 from service.domain.layout import archive_key
 from service.domain.names import check_model_name
 from service.exports.archive import recognise
+from service.usecases.end_import import import_received
 from service.usecases.ports import Clock, ObjectStore, RegistryStore
+from service.usecases.record_change import record
 
 HEAD = 4096
 
@@ -72,6 +74,8 @@ def receive_import(
         )
         with store.transaction() as tx:
             added = tx.imports.add(new, idempotency_key)
+            if added.id == import_id:
+                record(tx, import_received(by, added), added.created_at)
             # From here only the commit can fail, and then nobody knows whether it did: the archive has to stay.
             receipt.kept = added.id == import_id
     return Received(added, replayed=added.id != import_id)

@@ -8,19 +8,27 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 
+from service.domain.audit import Change
 from service.domain.errors import Conflict, InvalidInput, NotFound
 from service.domain.identity import Principal, Scope
 from service.domain.layout import artifact_prefix, pending_prefix, version_prefix
 from service.domain.model import Lineage, Manifest, ManifestFile, ModelVersion
 from service.domain.names import check_model_name
 from service.exports.mlmodel import MAX_SIZE, MLmodel, read_mlmodel
-from service.usecases.ports import NewVersion, ObjectStore, RegistryStore
+from service.usecases.ports import Clock, NewVersion, ObjectStore, RegistryStore
+from service.usecases.record_change import record
 
 BLOCK = 1024 * 1024
 
 
 def register_version(
-    store: RegistryStore, objects: ObjectStore, by: Principal, model: str, run_id: str, artifact_path: str
+    store: RegistryStore,
+    objects: ObjectStore,
+    clock: Clock,
+    by: Principal,
+    model: str,
+    run_id: str,
+    artifact_path: str,
 ) -> ModelVersion:
     """Copy, hash, and write the version; equal bytes are stored once.
 
@@ -43,7 +51,7 @@ def register_version(
         raise NotFound("artifact", artifact_path, f"Run {run_id!r} has no artifacts under {artifact_path!r}.")
     lineage = {**run.lineage, "run_id": run_id, "artifact_path": path}
     with _frozen(store, objects, folder, found) as (manifest, mlmodel), store.transaction() as tx:
-        return tx.models.add_version(
+        version = tx.models.add_version(
             NewVersion(
                 model=model,
                 workspace=run.workspace,
@@ -56,6 +64,24 @@ def register_version(
                 user=by.name,
             )
         )
+        record(tx, version_registered(by, run.workspace, version), clock())
+        return version
+
+
+def version_registered(by: Principal, workspace: str, version: ModelVersion) -> Change:
+    """A new version, as it is recorded."""
+    told = {"version": version.version, "digest": version.digest, "size": version.size, "run_id": version.run_id}
+    return Change(
+        "version.registered", by, workspace=workspace, model=version.model, subject=str(version.version), after=told
+    )
+
+
+def version_changed(by: Principal, workspace: str, version: ModelVersion, new: NewVersion) -> Change:
+    """A version whose description or tags an export has changed, as it is recorded; its bytes never change."""
+    told = {"description": new.description, "tags": dict(new.tags or {})}
+    return Change(
+        "version.changed", by, workspace=workspace, model=version.model, subject=str(version.version), after=told
+    )
 
 
 def _found(objects: ObjectStore, uri: str) -> tuple[str, list[str]]:

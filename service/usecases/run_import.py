@@ -12,11 +12,15 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from service.domain.audit import Change
 from service.domain.errors import ConcurrentChange, RegistryError, Unavailable
+from service.domain.identity import Principal
 from service.domain.importing import Import, ImportState
 from service.domain.layout import own_keys
 from service.exports.archive import Limits
 from service.exports.survey import Survey, survey
+from service.usecases.assign_stage import put_into_stage
+from service.usecases.end_import import end_import
 from service.usecases.identify_archive import identified
 from service.usecases.import_artifacts import store_artifacts
 from service.usecases.import_plan import Plan, make_plan
@@ -28,11 +32,15 @@ from service.usecases.ports import (
     Clock,
     IdsChanged,
     ObjectStore,
+    PromptVersion,
     RegistryStore,
     RunSpool,
     TrackingStore,
     Transaction,
 )
+from service.usecases.record_change import record
+from service.usecases.register_version import version_changed, version_registered
+from service.usecases.set_details import set_details
 
 log = logging.getLogger(__name__)
 ATTEMPTS = 5
@@ -67,7 +75,7 @@ class Importer:
             self._clear(import_id)
             return None
         try:
-            known = identified(self.store, self.objects, import_, _Steps(self, import_).at)
+            known = identified(self.store, self.objects, self.clock, import_, _Steps(self, import_).at)
             if known.id == import_id:
                 # The fence stays this attempt's own, whoever was faster with the digest.
                 self._until_ids_hold(replace(known, attempts=import_.attempts))
@@ -90,11 +98,13 @@ class Importer:
     def give_up(self, import_id: str, error: RegistryError) -> None:
         """Make the import `failed` without another attempt; the archive stays, for a retry."""
         with self.store.transaction() as tx:
-            tx.imports.finish(import_id, ImportState.FAILED, self.clock(), problem=self.problem(error))
+            import_ = tx.imports.get(import_id)
+            end_import(tx, import_.requester, import_, ImportState.FAILED, self.clock(), problem=self.problem(error))
 
     def _finish(self, import_: Import, state: ImportState, error: RegistryError) -> None:
         with self.store.transaction() as tx:
-            tx.imports.finish(import_.id, state, self.clock(), problem=self.problem(error), attempt=import_.attempts)
+            problem, attempt = self.problem(error), import_.attempts
+            end_import(tx, import_.requester, import_, state, self.clock(), problem=problem, attempt=attempt)
 
     def _clear(self, import_id: str) -> ImportState:
         """Delete the archive when nobody will read it again; whoever ended the import may have died before."""
@@ -127,9 +137,9 @@ class Importer:
                 report = self._write(tx, import_, plan, spool, ids)
                 report.artifacts(stored)
                 document = report.document()
-                if not tx.imports.finish(
-                    import_.id, ImportState.DONE, self.clock(), report=document, attempt=import_.attempts
-                ):
+                now, attempt = self.clock(), import_.attempts
+                by = import_.requester
+                if not end_import(tx, by, import_, ImportState.DONE, now, report=document, attempt=attempt):
                     raise Superseded
 
     def _survey(self, import_: Import, spool: RunSpool) -> Survey:
@@ -154,6 +164,7 @@ class Importer:
     def _write(self, tx: Transaction, import_: Import, plan: Plan, spool: RunSpool, ids: CentralIds) -> Report:
         report = Report(import_, plan)
         report.tracking(self.tracking.write(tx, plan.batch, spool, ids))
+        by, now = import_.requester, self.clock()
         made = {
             name: tx.models.own(name, import_.workspace, details.creation_time)
             for name, details in sorted(plan.details.items())
@@ -162,15 +173,29 @@ class Importer:
             got = tx.models.add_version(version)
             changed = not report.is_new(got) and tx.models.update_version(got, version)
             report.version(version, got, changed=changed)
+            if report.is_new(got):
+                record(tx, version_registered(by, import_.workspace, got), now)
+            elif changed:
+                record(tx, version_changed(by, import_.workspace, got, version), now)
         for prompt in plan.prompts:
-            report.prompt(prompt, tx.models.add_prompt(prompt))
+            kept = tx.models.add_prompt(prompt)
+            report.prompt(prompt, kept)
+            if kept.change != "skipped":
+                record(tx, _prompt_recorded(by, import_.workspace, kept), now)
         for name, details in plan.details.items():
             known = partial(_known_version, tx, import_.workspace, name, str(details.lineage.get("original_model", "")))
-            changed = tx.models.set_details(name, report.renumbered(name, details, known))
+            wanted = report.renumbered(name, details, known)
+            changed = set_details(tx, by, import_.workspace, name, wanted, now, created=made[name])
             report.model(name, details, created=made[name], changed=changed)
-        for assignment in report.assignments(self.clock()):
-            tx.stages.assign(assignment)
+        for assignment in report.assignments(now):
+            put_into_stage(tx, by, assignment)
         return report
+
+
+def _prompt_recorded(by: Principal, workspace: str, kept: PromptVersion) -> Change:
+    done = "registered" if kept.change == "created" else "changed"
+    told = {"version": kept.version}
+    return Change(f"prompt.{done}", by, workspace=workspace, model=kept.name, subject=str(kept.version), after=told)
 
 
 def _known_version(tx: Transaction, workspace: str, model: str, original_model: str, number: int) -> int | None:

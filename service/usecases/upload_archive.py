@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from service.domain.audit import Change
 from service.domain.errors import ArchiveRefused, Conflict, InvalidInput, NotFound, TooLarge
-from service.domain.identity import Principal
+from service.domain.identity import SERVICE, Principal
 from service.domain.importing import Import, ImportOptions, ImportSource, ImportState
 from service.domain.layout import archive_key
 from service.domain.uploading import LIFETIME, MAX_OPEN, Upload, UploadState, part_size
 from service.exports.archive import recognise
+from service.usecases.end_import import import_received
 from service.usecases.ports import Clock, ObjectStore, PartInfo, PartStore, RegistryStore
 from service.usecases.receive_import import HEAD, Received, check_options
+from service.usecases.record_change import record
 
 NAMED = 20
 
@@ -56,6 +59,9 @@ class ArchiveUploads:
                 if added.id == upload_id and tx.uploads.count_open(workspace) > MAX_OPEN:
                     raise Conflict(f"The workspace has {MAX_OPEN} open uploads; complete or end some of them.")
                 multipart.kept = added.id == upload_id
+                if multipart.kept:
+                    told = {"size": size, "sha256": sha256}
+                    record(tx, Change("upload.begun", by, workspace=workspace, subject=upload_id, after=told), now)
         return added, added.id == upload_id
 
     @contextmanager
@@ -82,14 +88,22 @@ class ArchiveUploads:
             return set(wanted)
         return {number for number in wanted if number in found and found[number].size == upload.length(number)}
 
-    def urls(self, upload: Upload, numbers: Iterable[int], seconds: int) -> Iterator[tuple[int, str]]:
-        """Raises InvalidInput for a part that the upload does not have, Conflict when it is completed."""
+    def urls(self, by: Principal, upload: Upload, numbers: Sequence[int], seconds: int) -> list[tuple[int, str]]:
+        """Recorded before it is told.
+
+        Raises InvalidInput for a part that the upload does not have, Conflict when it is completed.
+        """
         if upload.state is UploadState.COMPLETED:
             raise Conflict("The upload is completed.")
-        for number in numbers:
-            if not 1 <= number <= upload.count:
-                raise InvalidInput(f"The upload has the parts 1 to {upload.count}.", field="parts")
-            yield number, self.parts.presign(archive_key(upload.id), upload.multipart, number, seconds)
+        if not all(1 <= number <= upload.count for number in numbers):
+            raise InvalidInput(f"The upload has the parts 1 to {upload.count}.", field="parts")
+        if numbers:
+            told = {"parts": len(numbers), "expires_in": seconds}
+            change = Change("parts.handed_out", by, workspace=upload.workspace, subject=upload.id, after=told)
+            with self.store.transaction() as tx:
+                record(tx, change, self.clock())
+        key = archive_key(upload.id)
+        return [(number, self.parts.presign(key, upload.multipart, number, seconds)) for number in numbers]
 
     def complete(
         self,
@@ -112,7 +126,7 @@ class ArchiveUploads:
         if sha256 and upload.sha256 not in ("", sha256):
             raise InvalidInput("The upload was announced with another SHA-256.", field="sha256")
         try:
-            self._join(upload)
+            self._join(by, upload)
         except NotFound:  # unless another request was faster, and the worker has even imported it since
             if self.get(workspace, upload_id).state is not UploadState.COMPLETED:
                 raise
@@ -126,12 +140,16 @@ class ArchiveUploads:
             archive_digest="",
             archive_size=upload.size,
             created_by=by.name,
+            created_by_id=by.token_id,
+            request_id=by.request_id,
             created_at=self.clock(),
             source=ImportSource(sha256=sha256 or upload.sha256),
         )
         with self.store.transaction() as tx:
             if tx.uploads.complete(upload.id):
-                return Received(tx.imports.add(new, idempotency_key), replayed=False)
+                added = tx.imports.add(new, idempotency_key)
+                record(tx, import_received(by, added), added.created_at)
+                return Received(added, replayed=False)
         return self._completed(upload, options)
 
     def _completed(self, upload: Upload, options: ImportOptions) -> Received:
@@ -142,7 +160,7 @@ class ArchiveUploads:
             raise Conflict("The upload was completed with other options.", **{"import": import_.id})
         return Received(import_, replayed=True)
 
-    def _join(self, upload: Upload) -> None:
+    def _join(self, by: Principal, upload: Upload) -> None:
         key = archive_key(upload.id)
         found = self._found(upload)
         if found is not None:
@@ -158,7 +176,7 @@ class ArchiveUploads:
         try:
             self._check(upload)
         except ArchiveRefused:
-            self.end(upload.workspace, upload.id)
+            self.end(by, upload.workspace, upload.id)
             raise
 
     def _check(self, upload: Upload) -> None:
@@ -179,11 +197,10 @@ class ArchiveUploads:
                 raise
             return None
 
-    def end(self, workspace: str, upload_id: str) -> None:
+    def end(self, by: Principal, workspace: str, upload_id: str) -> None:
         """Forget an open upload and its bytes. Raises NotFound(kind="upload"), Conflict when it is completed."""
         upload = self.get(workspace, upload_id)
-        with self.store.transaction() as tx:
-            ended = tx.uploads.end(upload.id)
+        ended = self._ended(by, upload)
         if not ended:
             self.get(workspace, upload_id)
             raise Conflict("The upload is completed: cancel its import.", **{"import": upload.id})
@@ -195,12 +212,17 @@ class ArchiveUploads:
             found = tx.uploads.unfinished(self.clock())
         count = 0
         for upload in found:
-            with self.store.transaction() as tx:
-                ended = tx.uploads.end(upload.id) or upload.state is UploadState.ENDING
-            if ended:
+            if self._ended(SERVICE, upload) or upload.state is UploadState.ENDING:
                 self._clear(upload)
                 count += 1
         return count
+
+    def _ended(self, by: Principal, upload: Upload) -> bool:
+        with self.store.transaction() as tx:
+            ended = tx.uploads.end(upload.id)
+            if ended:
+                record(tx, Change("upload.ended", by, workspace=upload.workspace, subject=upload.id), self.clock())
+        return ended
 
     def _clear(self, upload: Upload) -> None:
         """Only of one that is ending: none of its requests can then queue an import of these bytes."""

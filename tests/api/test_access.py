@@ -36,6 +36,7 @@ TABLE: dict[tuple[str, str], tuple[Any, str]] = {
     ("GET", "/v1/environments"): (None, ALL),
     ("DELETE", "/v1/environments/qa"): (None, f"204 {MANAGE}"),
     ("POST", "/v1/tokens"): ({"name": "a", "scopes": ["admin"]}, f"201 {MANAGE}"),
+    ("GET", "/v1/audit"): (None, f"200 {MANAGE}"),
     ("GET", "/v1/tokens"): (None, f"200 {MANAGE}"),
     ("DELETE", "/v1/tokens/{token}"): (None, f"200 {MANAGE}"),
     ("POST", "/v1/workspaces/dev/imports"): (ORDERS, "200 200 403 403 403 403"),

@@ -178,7 +178,7 @@ def test_what_is_announced_twice_must_agree(places: FlaskClient) -> None:
 
 
 def test_what_is_no_archive_is_forgotten(places: FlaskClient, nothing_left: Unchanged) -> None:
-    with nothing_left():
+    with nothing_left(recorded=3):  # begun, handed out, ended
         place = uploaded(places, b"no archive")
         problem(places.post(f"{place}/complete"), 422, "archive-refused")
         problem(places.get(place), 404, "upload-not-found")
@@ -197,7 +197,7 @@ def test_parts_of_another_length_are_not_there(places: FlaskClient) -> None:
 
 
 def test_ending(places: FlaskClient, nothing_left: Unchanged) -> None:
-    with nothing_left():
+    with nothing_left(recorded=3):  # begun, handed out, ended
         upload = begin(places, ORDERS)
         send(ORDERS, upload["urls"])
         place = f"{UPLOADS}/{upload['id']}"

@@ -37,15 +37,19 @@ def traces(engine: sa.Engine, objects: ObjectStore) -> Traces:
 
 
 def unchanged(engine: sa.Engine, objects: ObjectStore) -> Unchanged:
-    """Make a context that asserts that nothing is left behind but `refused` imports, which stay to be looked at."""
+    """Make a context that asserts that nothing is left behind but `refused` imports, and `recorded` rows of audit."""
 
     @contextmanager
-    def check(refused: int = 0) -> Iterator[None]:
+    def check(refused: int = 0, recorded: int = 0) -> Iterator[None]:
         before = traces(engine, objects)
         yield
         after = traces(engine, objects)
         ignored = ("jobs.",) if refused else ()  # the rows of the jobs that were refused
-        expected = {**before.rows, "registry.imports": before.rows["registry.imports"] + refused}
+        expected = {
+            **before.rows,
+            "registry.imports": before.rows["registry.imports"] + refused,
+            "registry.audit": before.rows["registry.audit"] + 2 * refused + recorded,  # received, refused
+        }
         changed = {
             name: (count, after.rows[name])
             for name, count in expected.items()

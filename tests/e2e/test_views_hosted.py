@@ -89,10 +89,29 @@ def test_tracking_at_the_root(story: Service, monkeypatch: pytest.MonkeyPatch, t
     (model / "weights.bin").write_bytes(b"tampered")
     client.log_artifacts(run.info.run_id, str(model), "model")
     client.delete_run(run.info.run_id)
+    _check_recorded(story, experiment, run.info.run_id)
     assert story.put("/v1/environments/blue/models/logged/stages/Production", {"version": 1}).status_code == 200
     files = story.get("/v1/environments/blue/models/logged/stages/Production/files").json()["files"]
     weights = next(file for file in files if file["path"] == "weights.bin")
     assert requests.get(weights["url"], timeout=30).content == b"\0\1\2" * 100_000
+
+
+def _check_recorded(story: Service, experiment: str, run_id: str) -> None:
+    """Each call that changed something, once, and in order."""
+    rows = story.get("/v1/audit?action=mlflow.&limit=1000").json()["rows"][::-1]
+    assert {row["actor"] for row in rows} == {"e2e"}
+    told = [(row["after"]["route"].removeprefix("/api/2.0/"), row["subject"]) for row in rows]
+    artifact = ("mlflow-artifacts/artifacts/<path>", f"{experiment}/{run_id}/artifacts/model/")
+    uploads = [(artifact[0], artifact[1] + name) for name in ("MLmodel", "weights.bin")]
+    assert [item for item in told if item not in uploads] == [
+        ("mlflow/experiments/create", "logged-here"),
+        ("mlflow/runs/create", experiment),
+        ("mlflow/runs/log-parameter", run_id),
+        ("mlflow/runs/log-metric", run_id),
+        ("mlflow/runs/update", run_id),
+        ("mlflow/runs/delete", run_id),
+    ]
+    assert sorted(item for item in told if item in uploads) == sorted(2 * uploads)
 
 
 def test_registered_bytes_cannot_be_written(story: Service) -> None:
@@ -102,6 +121,7 @@ def test_registered_bytes_cannot_be_written(story: Service) -> None:
     for method in ("PUT", "DELETE"):
         refused = requests.request(method, place, data=b"x", headers=story.headers, timeout=30)
         assert (refused.status_code, refused.json()["error_code"]) == (403, "PERMISSION_DENIED")
+        assert refused.headers["X-Request-Id"]
     assert requests.get(place, headers=story.headers, timeout=30).content == before
 
 

@@ -1,0 +1,80 @@
+"""What is recorded of a call that changes something in the hosted MLflow registry."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from flask import Flask, request
+
+from service.domain.identity import OPERATOR
+from service.hosting.calls import MAX_BODY, called
+from service.hosting.table import hosted
+
+TAG = "/api/2.0/mlflow/registered-models/set-tag"
+
+
+def recorded(method: str, path: str, **sent: Any) -> tuple[dict[str, Any], str, str, bytes]:
+    """What is told, the model, the subject, and the body as MLflow then reads it."""
+    with Flask("test").test_request_context(path, method=method, **sent):
+        route = hosted(request.method, request.path)
+        assert route is not None
+        assert route.writes
+        change = called(OPERATOR, request, route)
+        body = request.environ["wsgi.input"].read()
+    assert change.action == "mlflow.called"
+    assert change.after is not None
+    return dict(change.after), change.model, change.subject, body
+
+
+def test_a_registered_model() -> None:
+    body = {"name": "orders", "key": "owner", "value": "a secret"}
+    told, model, subject, read = recorded("POST", TAG, json=body)
+    assert told == {"method": "POST", "route": TAG, "name": "orders", "key": "owner"}
+    assert (model, subject) == ("orders", "orders")
+    assert json.loads(read) == body
+
+
+def test_a_run() -> None:
+    body = {"run_id": "r1", "metrics": [{"key": "m", "value": 1}]}
+    told, model, subject, read = recorded("POST", "/ajax-api/2.0/mlflow/runs/log-batch", json=body)
+    assert told == {"method": "POST", "route": "/ajax-api/2.0/mlflow/runs/log-batch", "run_id": "r1"}
+    assert (model, subject, json.loads(read)) == ("", "r1", body)
+
+
+def test_names_in_the_path_and_in_the_query() -> None:
+    told, _, subject, _ = recorded("DELETE", "/api/2.0/mlflow/logged-models/m-1/tags/x")
+    assert told["route"] == "/api/2.0/mlflow/logged-models/<model_id>/tags/<tag_key>"
+    assert subject == "m-1"
+    told, model, _, _ = recorded("DELETE", "/api/2.0/mlflow/registered-models/alias?name=orders&alias=best")
+    assert (told["alias"], model) == ("best", "orders")
+
+
+def test_an_experiment_is_no_model() -> None:
+    _, model, subject, _ = recorded("POST", "/api/2.0/mlflow/experiments/create", json={"name": "trials"})
+    assert (model, subject) == ("", "trials")
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[1]", b"\xff", b"[" * 100_000, b'{"name": {"a": 1}}', b" " * (MAX_BODY + 1)]
+)
+def test_bodies_that_tell_nothing_reach_mlflow_as_they_are(data: bytes) -> None:
+    told, model, subject, read = recorded("POST", TAG, data=data)
+    assert told == {"method": "POST", "route": TAG}
+    assert (model, subject, read) == ("", "", data)
+
+
+def test_long_names_are_cut() -> None:
+    told, model, _, _ = recorded("POST", TAG, json={"name": "x" * 1000, "key": 7})
+    assert (told["name"], told["key"], model) == ("x" * 500, "7", "x" * 500)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/api/2.0/mlflow/runs/get"), ("POST", "/api/2.0/mlflow/runs/search"), ("POST", "/graphql"), ("GET", "/")],
+)
+def test_reads(method: str, path: str) -> None:
+    route = hosted(method, path)
+    assert route is not None
+    assert not route.writes
