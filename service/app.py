@@ -21,6 +21,7 @@ from service.api.stages import add_stages
 from service.api.status import add_status
 from service.api.tokens import add_tokens
 from service.api.uploads import add_uploads
+from service.api.webhooks import add_deliveries, add_webhooks
 from service.settings import Settings
 from service.wiring import Parts, make_parts
 
@@ -65,6 +66,8 @@ def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
     add_policies(v1, parts)
     add_stages(v1, parts, settings.presign_seconds)
     add_audit(v1, parts)
+    add_webhooks(v1, parts)
+    add_deliveries(v1, parts)
     app.register_api(v1)
     status = APIBlueprint("status", __name__)
     add_status(status, parts)

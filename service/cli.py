@@ -52,7 +52,7 @@ def serve(bind: str, workers: int) -> None:
 @main.command()
 @click.option("--concurrency", type=click.IntRange(1, 16), default=2, show_default=True, help="imports at once")
 def worker(concurrency: int) -> None:
-    """Run received imports."""
+    """Run received imports and send webhooks."""
     from service.settings import Settings
     from service.worker import make_worker_app, run_worker
 

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
+from service.domain.endpoint import AddressRules
+
 PREFIX = "MODEL_REGISTRY_"
 SEARCH_PATH = "options=-csearch_path%3Dpublic"
 MIB = 1024 * 1024
 GIB = 1024 * MIB
 _SHARE = re.compile(r"[0-9]{0,20}(\.[0-9]{0,20})?(?<=[0-9])", re.ASCII)
+_KEY = re.compile("[A-Za-z0-9_-]{43}=")
 
 
 class SettingsError(Exception):
@@ -35,6 +38,14 @@ class S3Settings:
 
 
 @dataclass(frozen=True)
+class WebhookSettings:
+    """`keys` seal the secrets of webhooks, the first one new ones; none: no webhook can be made."""
+
+    keys: tuple[str, ...] = field(default=(), repr=False)
+    rules: AddressRules = field(default_factory=AddressRules)
+
+
+@dataclass(frozen=True)
 class Settings:
     """All settings. Sizes are bytes, times are seconds.
 
@@ -48,6 +59,8 @@ class Settings:
     presign_seconds: int = 900
     database_pool: int = 5
     audit_reads: float = 0.0
+    webhooks: WebhookSettings = field(default_factory=WebhookSettings)
+    event_days: int = 30
 
     @property
     def database_role(self) -> str:
@@ -79,6 +92,8 @@ class Settings:
             presign_seconds=reader.number("PRESIGN_SECONDS", 900, 1, 7 * 24 * 3600),
             database_pool=reader.number("DATABASE_POOL", 5, 1, 1000),
             audit_reads=reader.share("AUDIT_READS", 0.0),
+            webhooks=WebhookSettings(reader.keys("SECRET_KEY"), reader.address_rules("WEBHOOK_ALLOW")),
+            event_days=reader.number("EVENT_DAYS", 30, 4, 3650),  # retries go on for three
         )
         if reader.problems:
             raise SettingsError(reader.problems)
@@ -180,3 +195,25 @@ class _Reader:
             self.problems.append(f"{PREFIX}{name} must be a number from 0 to 1, not {text[:80]!r}")
             return default
         return float(text)
+
+    def keys(self, name: str) -> tuple[str, ...]:
+        """Fernet keys, separated by commas: each the URL-safe Base64 of 32 bytes."""
+        keys = self._words(name)
+        if not all(_KEY.fullmatch(key) for key in keys):
+            self.problems.append(
+                f"{PREFIX}{name} must be keys of 32 bytes in URL-safe Base64 (44 characters), separated by commas"
+            )
+            return ()
+        return keys
+
+    def address_rules(self, name: str) -> AddressRules:
+        try:
+            return AddressRules.parse(self._words(name))
+        except ValueError as error:
+            self.problems.append(
+                f"{PREFIX}{name} must be networks and host names, separated by commas, not {str(error)[:80]!r}"
+            )
+            return AddressRules()
+
+    def _words(self, name: str) -> tuple[str, ...]:
+        return tuple(word for part in self.text(name, "").split(",") if (word := part.strip()))

@@ -13,8 +13,11 @@ from service.stores.postgres import PostgresRegistry, make_engine
 from service.stores.queue import JobQueue
 from service.stores.tracking import PostgresTracking
 from service.usecases.clock import utc_now
+from service.usecases.event_ports import WebhookParts
 from service.usecases.ports import Clock, ObjectStore, PartStore, RegistryStore, TrackingStore
 from service.usecases.record_reads import NO_READS, Reads
+from service.webhooks.sender import HttpSender
+from service.webhooks.vault import FernetVault
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Parts:
     objects: ObjectStore
     part_store: PartStore
     tracking: TrackingStore
+    webhooks: WebhookParts
     clock: Clock = utc_now
     reads: Reads = NO_READS
 
@@ -35,4 +39,5 @@ def make_parts(settings: Settings, engine: sa.Engine | None = None) -> Parts:
         part_store=S3Parts(settings.s3),
         tracking=PostgresTracking(engine),
         reads=Reads(settings.audit_reads),
+        webhooks=WebhookParts(HttpSender(settings.webhooks.rules), FernetVault(settings.webhooks.keys)),
     )

@@ -1,9 +1,11 @@
-"""The job worker: procrastinate on the same Postgres runs received imports."""
+"""The job worker: procrastinate on the same Postgres runs received imports and delivers events."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import signal
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import procrastinate
@@ -14,10 +16,12 @@ from service.api.problem_documents import problem_document
 from service.domain.errors import RegistryError, Unavailable
 from service.settings import Settings
 from service.stores.job_connector import JobConnector
-from service.stores.queue import IMPORT_TASK, QUEUE, SCHEMA
+from service.stores.queue import IMPORT_TASK, QUEUE, SCHEMA, WEBHOOK_QUEUE
 from service.usecases.collect_leftovers import collect_leftovers
+from service.usecases.deliver_webhooks import Deliverer
 from service.usecases.run_import import Importer
 from service.usecases.upload_archive import ArchiveUploads
+from service.webhook_tasks import add_webhook_tasks
 from service.wiring import Parts, make_parts
 
 log = logging.getLogger(__name__)
@@ -29,13 +33,18 @@ STALLED = 10.0
 
 MAINTENANCE = "maintenance"
 LEFTOVER_AGE = timedelta(days=1)
+DELIVERIES = 8
+"""Webhooks that are sent to at once, each one event at a time: as many slow receivers hold up nobody else."""
 
 
-def make_worker_app(settings: Settings, parts: Parts | None = None) -> procrastinate.App:
+def make_worker_app(
+    settings: Settings, parts: Parts | None = None, deliverer: Deliverer | None = None
+) -> procrastinate.App:
     """The tasks of a worker.
 
     Args:
         parts: stores to use instead of those the settings name.
+        deliverer: what sends to webhooks, instead of one of those parts.
     """
     parts = parts or make_parts(settings)
     connector = JobConnector(
@@ -45,6 +54,8 @@ def make_worker_app(settings: Settings, parts: Parts | None = None) -> procrasti
     app = procrastinate.App(connector=connector)
     _add_import(app, Importer(parts.store, parts.objects, parts.tracking, parts.clock, problem_document))
     _add_maintenance(app, parts)
+    deliverer = deliverer or Deliverer(parts.store, parts.webhooks, parts.clock)
+    add_webhook_tasks(app, parts, settings, deliverer)
     return app
 
 
@@ -98,13 +109,43 @@ def _add_maintenance(app: procrastinate.App, parts: Parts) -> None:
             log.info("ended %d abandoned uploads", count)
 
 
-def run_worker(app: procrastinate.App, concurrency: int, *, wait: bool = True) -> None:
-    """Run jobs until SIGINT or SIGTERM, without `wait` until none is left; what is running then is finished first."""
+def run_worker(app: procrastinate.App, concurrency: int) -> None:
+    """Run jobs until SIGINT or SIGTERM; what is running then is finished first."""
     logging.getLogger("procrastinate").setLevel(logging.WARNING)  # it tells of every job, the periodic ones too
-    log.info("worker started")
-    app.run_worker(
+    asyncio.run(_run(app, concurrency))
+
+
+async def _run(app: procrastinate.App, concurrency: int) -> None:
+    """Two workers side by side: imports, which may take all they are given for minutes, hold up no delivery.
+
+    When one of them ends unasked, so does the other.
+    """
+    loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(concurrency + DELIVERIES + 2, thread_name_prefix="job"))
+    async with app.open_async():
+        workers = [
+            asyncio.create_task(work(app, [QUEUE], concurrency)),
+            asyncio.create_task(work(app, [WEBHOOK_QUEUE, MAINTENANCE], DELIVERIES + 2)),
+        ]
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(name, workers[0].cancel)
+        log.info("worker started")
+        await asyncio.wait(workers, return_when=asyncio.FIRST_COMPLETED)
+        for worker in workers:
+            worker.cancel()
+        ends = await asyncio.gather(*workers, return_exceptions=True)
+    for end in ends:
+        if isinstance(end, Exception):
+            raise end
+
+
+async def work(app: procrastinate.App, queues: list[str], concurrency: int, *, wait: bool = True) -> None:
+    """Run jobs of these queues of an open app until cancelled, without `wait` until none is left."""
+    await app.run_worker_async(
+        queues=queues,
         concurrency=concurrency,
         wait=wait,
+        install_signal_handlers=False,
         listen_notify=True,
         fetch_job_polling_interval=5,
         update_heartbeat_interval=HEARTBEAT,

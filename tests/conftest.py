@@ -13,10 +13,11 @@ from flask.testing import FlaskClient
 
 from service.api.problem_documents import problem_document
 from service.app import create_app
+from service.domain.endpoint import AddressRules
 from service.domain.identity import OPERATOR
 from service.embedded.objects import EmbeddedObjects
 from service.embedded.postgres import EmbeddedPostgres
-from service.settings import S3Settings, Settings
+from service.settings import S3Settings, Settings, WebhookSettings
 from service.stores import tables
 from service.stores.migrate import migrate
 from service.stores.objects import S3Objects
@@ -26,6 +27,8 @@ from service.usecases.run_import import Importer
 from service.wiring import Parts, make_parts
 
 EXPORTS = Path(__file__).parent / "exports"
+KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+"""Seals the secrets of the tests' webhooks."""
 _numbers = itertools.count(1)
 
 
@@ -92,7 +95,11 @@ def settings(fresh_url: str, object_server: EmbeddedObjects) -> Settings:
     )
     S3Objects(s3).make_bucket()
     return Settings(
-        database_url=fresh_url, s3=s3, public_url="http://127.0.0.1:5080", import_max_bytes=64 * 1024 * 1024
+        database_url=fresh_url,
+        s3=s3,
+        public_url="http://127.0.0.1:5080",
+        import_max_bytes=64 * 1024 * 1024,
+        webhooks=WebhookSettings((KEY,), AddressRules.parse(("127.0.0.1/32",))),
     )
 
 

@@ -134,7 +134,7 @@ class TokenIn(In):
     scopes: list[Annotated[Storable, Field(json_schema_extra=SCOPE)]] = Field(
         min_length=1,
         max_length=100,
-        description="admin, audit, import:<workspace>, read:<environment>, promote:<environment>; * stands for each",
+        description="admin, audit, import:<workspace>, read:, promote: or webhook:<environment>; * stands for each",
     )
     expires_in_days: Annotated[int, Field(ge=1, le=3650), MAYBE_2_0] | None = None
 

@@ -15,6 +15,7 @@ STATUS: dict[type[errors.RegistryError], int] = {
     errors.Conflict: 409,
     errors.InUse: 409,
     errors.PreconditionFailed: 412,
+    errors.NotConfigured: 409,
     errors.TooLarge: 413,
     errors.ArchiveRefused: 422,
     errors.ExportRefused: 422,

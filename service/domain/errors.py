@@ -72,6 +72,13 @@ class InUse(Conflict):
     title = "It is still used"
 
 
+class NotConfigured(Conflict):
+    """A setting that this needs is not there; `setting` names it."""
+
+    slug = "not-configured"
+    title = "The operator has not set this up"
+
+
 class TooLarge(RegistryError):
     slug = "too-large"
     title = "The body is too large"

@@ -10,12 +10,12 @@ from datetime import datetime
 from service.domain.errors import InvalidInput, NotAllowed
 
 TOKEN_PREFIX = "mreg_"  # noqa: S105 - what every token begins with, so that scanners find leaked ones
-_SCOPE = re.compile(r"(admin|audit)|(import|read|promote):(\*|[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?)")
+_SCOPE = re.compile(r"(admin|audit)|(import|read|promote|webhook):(\*|[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?)")
 
 
 @dataclass(frozen=True)
 class Scope:
-    """One permission. `subject` is a workspace for `import`, an environment for `read` and `promote`.
+    """One permission. `subject` is a workspace for `import`, an environment for the others.
 
     `admin` and `audit` have no subject; `admin` includes every other scope, `audit` reads the audit trail. The
     subject `*` means each of its kind.
@@ -26,12 +26,12 @@ class Scope:
 
     @classmethod
     def parse(cls, text: str) -> Scope:
-        """Raises InvalidInput unless `admin`, `audit`, or `import:<workspace>`, `read:…` or `promote:<environment>`."""
+        """Raises InvalidInput for what is no scope: see `_SCOPE`."""
         match = _SCOPE.fullmatch(text)
         if not match:
             raise InvalidInput(
-                f"{text[:80]!r} is not a scope: use admin, audit, import:<workspace>, read:<environment> "
-                "or promote:<environment>.",
+                f"{text[:80]!r} is not a scope: use admin, audit, import:<workspace>, or read:, promote: or "
+                "webhook:<environment>.",
                 field="scopes",
             )
         return cls(match[1] or match[2], match[3] or "")

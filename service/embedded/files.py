@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from pathlib import Path
 from typing import IO
@@ -18,6 +19,13 @@ def write_private(path: Path, text: str) -> None:
         handle.flush()
         os.fsync(handle.fileno())
     partial.replace(path)
+
+
+def kept_key(path: Path) -> str:
+    """The 32 random bytes in `path` as URL-safe Base64, made when there are none yet."""
+    if not path.exists():
+        write_private(path, base64.urlsafe_b64encode(os.urandom(32)).decode("ascii"))
+    return path.read_text(encoding="ascii")
 
 
 def open_log(path: Path) -> IO[bytes]:

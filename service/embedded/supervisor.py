@@ -15,6 +15,7 @@ from pathlib import Path
 from service.embedded.applications import Application, Commands, Place
 from service.embedded.children import run_once
 from service.embedded.connection import FILE, LOCK, save_environ
+from service.embedded.files import kept_key
 from service.embedded.keeper import Keeper
 from service.embedded.launching import Launching
 from service.embedded.lock import AlreadyRunningError, exclusive
@@ -28,6 +29,7 @@ Console = Callable[[str], None]
 STARTED_BEFORE = "started-before"
 MIGRATED = "migrated-to"
 OWNER = "MODEL_REGISTRY_MIGRATION_DATABASE_URL"
+SECRET_KEY = "secret.key"  # noqa: S105 - the name of a file
 START_POLL_SECONDS = 0.05
 WATCH_POLL_SECONDS = 0.1
 
@@ -112,6 +114,7 @@ class Supervisor:
             "MODEL_REGISTRY_S3_SECRET_KEY": self._objects.secret_key,
             "MODEL_REGISTRY_S3_BUCKET": "registry",
             "MODEL_REGISTRY_PUBLIC_URL": self._url(),
+            "MODEL_REGISTRY_SECRET_KEY": kept_key(self._data / SECRET_KEY),
         }
 
     def _start_stores(self) -> None:

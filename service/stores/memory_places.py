@@ -73,6 +73,8 @@ class MemoryEnvironments:
         self.get(name)
         if any(held.environment == name for held in self._state.assignments.values()):
             raise InUse(f"Stages of environment {name!r} hold versions.", environment=name)
+        for webhook in [held for held in self._state.webhooks.values() if held.environment == name]:
+            self._state.remove_webhook(webhook.id)
         del self._state.environments[name]
         for key in [key for key in self._state.policies if key[0] == name]:
             del self._state.policies[key]

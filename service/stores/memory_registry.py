@@ -11,6 +11,7 @@ from service.domain.errors import NotFound
 from service.domain.policy_facts import Evaluation
 from service.stores.memory_audit import MemoryAudit
 from service.stores.memory_evidence import MemoryEvidence
+from service.stores.memory_events import MemoryDeliveries, MemoryEvents, MemoryWebhooks
 from service.stores.memory_imports import MemoryImports
 from service.stores.memory_models import MemoryModels
 from service.stores.memory_origins import MemoryOrigins
@@ -40,6 +41,9 @@ class MemoryTransaction:
     policies: MemoryPolicies
     evidence: MemoryEvidence
     audit: MemoryAudit
+    events: MemoryEvents
+    webhooks: MemoryWebhooks
+    deliveries: MemoryDeliveries
 
     @classmethod
     def over(cls, state: State) -> MemoryTransaction:
@@ -59,6 +63,9 @@ class MemoryTransaction:
             policies=MemoryPolicies(state, environments, models),
             evidence=MemoryEvidence(state),
             audit=MemoryAudit(state),
+            events=MemoryEvents(state),
+            webhooks=MemoryWebhooks(state, environments),
+            deliveries=MemoryDeliveries(state),
         )
 
 
@@ -83,6 +90,7 @@ class MemoryRegistry:
                 working = self._state.copy()
                 tx = MemoryTransaction.over(working)
                 yield tx
+                tx.events.flush()
                 tx.audit.flush()
                 self._state = working.copy()
             finally:
@@ -156,6 +164,11 @@ class MemoryRegistry:
         """Forget what was queued."""
         with self.transaction() as tx:
             tx.state.queued.clear()
+
+    def jobs(self) -> Sequence[tuple[str, str]]:
+        """Task and subject of every job for events and webhooks, in the order of queueing."""
+        with self.transaction() as tx:
+            return list(tx.state.jobs.values())
 
     def transitions(self) -> Sequence[Transition]:
         """Every change of a stage, in order."""

@@ -9,12 +9,14 @@ from typing import Any
 
 from service.domain.audit import AuditRow
 from service.domain.environment import Assignment, Environment
+from service.domain.event import Event
 from service.domain.identity import Token
 from service.domain.importing import Import
 from service.domain.model import Manifest, ModelVersion
 from service.domain.policy import PolicyVersion
 from service.domain.policy_facts import Evaluation
 from service.domain.uploading import Upload
+from service.domain.webhook import Delivery, Webhook
 from service.domain.workspace import Workspace
 from service.exports.prompts import PromptRecord
 from service.usecases.ports import Origin, RunInfo
@@ -88,6 +90,12 @@ class Transition:
     at: datetime
 
 
+@dataclass(frozen=True)
+class HeldEvent:
+    event: Event
+    handed_on: bool
+
+
 @dataclass
 class State:
     workspaces: dict[str, Workspace] = field(default_factory=dict)
@@ -115,6 +123,20 @@ class State:
     transitions: dict[tuple[Place, int], Transition] = field(default_factory=dict)
     policies: dict[tuple[str, str, int], PolicyVersion] = field(default_factory=dict)
     audit: dict[int, AuditRow] = field(default_factory=dict)
+    events: dict[str, HeldEvent] = field(default_factory=dict)
+    webhooks: dict[str, Webhook] = field(default_factory=dict)
+    deliveries: dict[str, Delivery] = field(default_factory=dict)
+    jobs: dict[int, tuple[str, str]] = field(default_factory=dict)
 
     def copy(self) -> State:
         return State(**{part.name: dict(getattr(self, part.name)) for part in fields(self)})
+
+    def queue(self, task: str, subject: str = "") -> None:
+        """A job for the worker, which nobody runs here."""
+        self.jobs[len(self.jobs)] = (task, subject)
+
+    def remove_webhook(self, webhook_id: str) -> None:
+        """With its deliveries."""
+        del self.webhooks[webhook_id]
+        for delivery in [item for item in self.deliveries.values() if item.webhook_id == webhook_id]:
+            del self.deliveries[delivery.id]

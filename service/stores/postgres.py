@@ -13,6 +13,8 @@ from sqlalchemy import exc
 from service.domain.errors import ConcurrentChange, Conflict, InvalidInput, Unavailable
 from service.stores.audit_rows import PostgresAudit
 from service.stores.evidence_rows import PostgresEvidence
+from service.stores.delivery_rows import PostgresDeliveries
+from service.stores.event_rows import PostgresEvents
 from service.stores.heads import at_head
 from service.stores.import_rows import PostgresImports
 from service.stores.model_rows import PostgresModels
@@ -23,6 +25,7 @@ from service.stores.queue import JobQueue
 from service.stores.references import PostgresReferences
 from service.stores.stage_rows import PostgresStages
 from service.stores.upload_rows import PostgresUploads
+from service.stores.webhook_rows import PostgresWebhooks
 
 IDLE_SECONDS = 60
 
@@ -87,6 +90,9 @@ class PostgresTransaction:
     policies: PostgresPolicies
     evidence: PostgresEvidence
     audit: PostgresAudit
+    events: PostgresEvents
+    webhooks: PostgresWebhooks
+    deliveries: PostgresDeliveries
 
 
 class PostgresRegistry:
@@ -102,6 +108,7 @@ class PostgresRegistry:
             environments = PostgresEnvironments(connection)
             models = PostgresModels(connection)
             audit = PostgresAudit(connection)
+            events = PostgresEvents(connection, self._queue)
             yield PostgresTransaction(
                 connection=connection,
                 workspaces=PostgresWorkspaces(connection),
@@ -116,7 +123,11 @@ class PostgresRegistry:
                 policies=PostgresPolicies(connection, environments, models),
                 evidence=PostgresEvidence(connection),
                 audit=audit,
+                events=events,
+                webhooks=PostgresWebhooks(connection, environments),
+                deliveries=PostgresDeliveries(connection, self._queue),
             )
+            events.flush()
             audit.flush()
 
     def check(self) -> None:

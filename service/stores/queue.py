@@ -1,6 +1,6 @@
 """The job queue: procrastinate on the same Postgres, in its own schema.
 
-A job is added in the caller's transaction, so an import row never exists without its job.
+A job is added in the caller's transaction, so a row that waits for one never exists without it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ SCHEMA = "jobs"
 IMPORT_TASK = "import"
 QUEUE = "imports"
 LOCK = "import:"
+HAND_ON_TASK = "hand-on-events"
+DELIVER_TASK = "deliver-webhook"
+WEBHOOK_QUEUE = "webhooks"
+_WEBHOOK_LOCK = "webhook:"
 
 _jobs = sa.table("procrastinate_jobs", sa.column("lock", sa.Text), sa.column("status"), schema=SCHEMA)
 
@@ -40,10 +44,29 @@ class JobQueue:
 
     def put(self, connection: sa.Connection, import_id: str) -> None:
         """Queue the import, once however often it is put while it waits."""
-        connection.execute(sa.text(f"SET LOCAL search_path TO {SCHEMA}, public"))
-        self._app.configure_task(IMPORT_TASK, queue=QUEUE, lock=LOCK + import_id, connection=connection).defer(
-            import_id=import_id
+        self._defer(connection, IMPORT_TASK, QUEUE, lock=LOCK + import_id, import_id=import_id)
+
+    def hand_on(self, connection: sa.Connection) -> None:
+        """Queue the handing on of events; one at a time, so that they stay in order."""
+        self._defer(connection, HAND_ON_TASK, WEBHOOK_QUEUE, lock="events")
+
+    def deliver(self, connection: sa.Connection, webhook_id: str) -> None:
+        """Queue the sending of what is due for a webhook; one at a time for each."""
+        self._defer(connection, DELIVER_TASK, WEBHOOK_QUEUE, lock=_WEBHOOK_LOCK + webhook_id, webhook_id=webhook_id)
+
+    def delivering(self, connection: sa.Connection) -> frozenset[str]:
+        """Ids of the webhooks whose job is queued or at work."""
+        locks = connection.scalars(
+            sa.text(
+                f"SELECT lock FROM {SCHEMA}.procrastinate_jobs WHERE status IN ('todo', 'doing') AND task_name = :task"
+            ),
+            {"task": DELIVER_TASK},
         )
+        return frozenset(lock.removeprefix(_WEBHOOK_LOCK) for lock in locks)
+
+    def _defer(self, connection: sa.Connection, task: str, queue: str, lock: str, **arguments: str) -> None:
+        connection.execute(sa.text(f"SET LOCAL search_path TO {SCHEMA}, public"))
+        self._app.configure_task(task, queue=queue, lock=lock, connection=connection).defer(**arguments)
         connection.execute(sa.text("SET LOCAL search_path TO DEFAULT"))
 
     def holds(self, import_id: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:

@@ -24,6 +24,7 @@ from service.exports.records import ExperimentRecord, LoggedModelRecord, RunReco
 from service.exports.spans import SpanRecord
 from service.exports.traces import TraceRecord
 from service.usecases.policy_ports import Evidence, Policies
+from service.usecases.event_ports import Deliveries, Events, Webhooks
 
 Clock = Callable[[], datetime]
 
@@ -146,7 +147,7 @@ class Environments(Protocol):
     def list(self) -> Sequence[Environment]: ...
 
     def delete(self, name: str) -> None:
-        """Raises NotFound(kind="environment"), InUse when a stage has a version."""
+        """With its webhooks. Raises NotFound(kind="environment"), InUse when a stage has a version."""
         ...
 
 
@@ -532,6 +533,15 @@ class Transaction(Protocol):
 
     @property
     def audit(self) -> Audit: ...
+
+    @property
+    def events(self) -> Events: ...
+
+    @property
+    def webhooks(self) -> Webhooks: ...
+
+    @property
+    def deliveries(self) -> Deliveries: ...
 
 
 class RegistryStore(Protocol):

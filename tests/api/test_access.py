@@ -22,7 +22,9 @@ MODEL = "/v1/environments/prod/models/orders"
 STAGE = f"{MODEL}/stages/Production"
 ALL = "200 200 200 200 200 200"
 MANAGE = "403 403 403 403 403"
-# method, path, body: the statuses for each of SCOPES; {import} and {token} stand for ids that are there
+UNSEEN = "404 404 404 404 404"
+URL = "https://127.0.0.1/hook"
+# method, path, body: the statuses for each of SCOPES; names in braces stand for ids that are there
 TABLE: dict[tuple[str, str], tuple[Any, str]] = {
     ("PUT", "/v1/workspaces/dev"): ({"kind": "mlflow"}, f"200 {MANAGE}"),
     ("PUT", "/v1/workspaces/new"): ({"kind": "mlflow"}, f"201 {MANAGE}"),
@@ -83,6 +85,17 @@ TABLE: dict[tuple[str, str], tuple[Any, str]] = {
     ("GET", f"{MODEL}/policy"): (None, "200 403 403 404 404 403"),
     ("GET", f"{MODEL}/policy/history"): (None, "200 403 403 200 200 403"),
     ("DELETE", f"{MODEL}/policy"): (None, f"204 {MANAGE}"),
+    ("POST", "/v1/webhooks"): ({"url": URL, "environment": "prod"}, f"201 {MANAGE}"),
+    ("GET", "/v1/webhooks"): (None, ALL),
+    # What a caller may not manage is not there for it.
+    ("GET", "/v1/webhooks/{webhook}"): (None, f"200 {UNSEEN}"),
+    ("PUT", "/v1/webhooks/{webhook}"): ({"url": URL}, f"200 {UNSEEN}"),
+    ("POST", "/v1/webhooks/{webhook}/secret"): ({}, f"200 {UNSEEN}"),
+    ("POST", "/v1/webhooks/{webhook}/test"): (None, f"202 {UNSEEN}"),
+    ("GET", "/v1/webhooks/{webhook}/deliveries"): (None, f"200 {UNSEEN}"),
+    ("GET", "/v1/webhooks/{webhook}/deliveries/{delivery}"): (None, f"200 {UNSEEN}"),
+    ("POST", "/v1/webhooks/{webhook}/deliveries/{delivery}/redeliver"): (None, f"202 {UNSEEN}"),
+    ("DELETE", "/v1/webhooks/{webhook}"): (None, f"204 {UNSEEN}"),
 }
 OPEN = ("/healthz", "/readyz", "/version", "/docs/", "/docs/swagger", "/docs/openapi.json")
 
@@ -104,7 +117,15 @@ def slug_of(document: dict[str, Any]) -> str:
 def filled_in(client: FlaskClient, parts: Parts, path: str) -> str:
     target = create_token(parts.store, parts.clock, OPERATOR, "target", ["read:qa"], None)[0]
     import_id = client.get("/v1/workspaces/dev/imports").get_json()["imports"][0]["id"]
-    return path.replace("{import}", import_id).replace("{token}", target.id)
+    path = path.replace("{import}", import_id).replace("{token}", target.id)
+    return path if "{webhook}" not in path else with_webhook(client, path)
+
+
+def with_webhook(client: FlaskClient, path: str) -> str:
+    """A new one of the environment prod, with a delivery."""
+    made = client.post("/v1/webhooks", json={"url": URL, "environment": "prod"}).get_json()["id"]
+    sent = client.post(f"/v1/webhooks/{made}/test").get_json()["id"]
+    return path.replace("{webhook}", made).replace("{delivery}", sent)
 
 
 @pytest.mark.parametrize("scope", SCOPES)

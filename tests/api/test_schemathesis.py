@@ -26,9 +26,12 @@ BEYOND = (
     "/v1/environments/{environment}/policy",
     "/v1/environments/{environment}/models/{model}/policy",
     "/v1/models/{model}/diff",
+    "/v1/webhooks",
+    "/v1/webhooks/{webhook_id}",
+    "/v1/webhooks/{webhook_id}/secret",
 )
 """What a schema cannot say: what an archive is, the operator's limits, that parameters belong together or have no case,
-which stages there are, what a time zone is.
+which stages there are, what a time zone is, that a host has a public address, that Base64 is of some bytes.
 """
 SIGNED = re.compile(r'"url":"[^"]*"')
 """Where clients are to find the object store, which is told on purpose."""

@@ -48,6 +48,8 @@ class Registry(RegistryStore, Protocol):
 
     def lose_jobs(self) -> None: ...
 
+    def jobs(self) -> Sequence[tuple[str, str]]: ...
+
     def transitions(self) -> Sequence[Transition]: ...
 
 
@@ -231,8 +233,16 @@ class SeededPostgres(PostgresRegistry):
 
     def queued(self) -> Sequence[str]:
         with self._seeds.connect() as connection:
-            jobs = sa.text("SELECT args->>'import_id' FROM jobs.procrastinate_jobs ORDER BY id")
-            return list(connection.scalars(jobs))
+            jobs = "SELECT args->>'import_id' FROM jobs.procrastinate_jobs WHERE task_name = 'import' ORDER BY id"
+            return list(connection.scalars(sa.text(jobs)))
+
+    def jobs(self) -> Sequence[tuple[str, str]]:
+        with self._seeds.connect() as connection:
+            jobs = (
+                "SELECT task_name, coalesce(args->>'webhook_id', '') FROM jobs.procrastinate_jobs "
+                "WHERE task_name <> 'import' ORDER BY id"
+            )
+            return [(row[0], row[1]) for row in connection.execute(sa.text(jobs))]
 
     def lose_jobs(self) -> None:
         with self._seeds.begin() as connection:

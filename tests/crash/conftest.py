@@ -117,7 +117,7 @@ def open_place(settings: Settings, logs: Path) -> Place:
     engine = make_engine(settings.database_url)
     parts = make_parts(settings, engine)
     for workspace in ("dev", "other"):
-        put_workspace(parts.store, parts.clock, workspace, "mlflow", "", "")
+        put_workspace(parts.store, parts.clock, OPERATOR, workspace, "mlflow", "", "")
     return Place(settings, engine, parts, objects, Processes(settings, engine, logs))
 
 

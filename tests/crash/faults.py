@@ -9,6 +9,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,11 +19,9 @@ import sqlalchemy as sa
 
 from service.settings import Settings
 from service.stores.objects import S3Objects
-from service.stores.postgres import PostgresRegistry, make_engine
-from service.stores.queue import JobQueue
-from service.stores.tracking import PostgresTracking
+from service.stores.postgres import make_engine
 from service.usecases.ports import ObjectInfo, ObjectStore
-from service.wiring import Parts
+from service.wiring import Parts, make_parts
 
 _CONNECTING = ("SET idle", "select pg_catalog", "select current_schema", "show ", "SELECT 1")
 _JOB = re.compile(r"procrastinate_(fetch_job|finish_job|retry_job)")
@@ -68,7 +67,7 @@ def faulty_parts(settings: Settings, fuse: Fuse) -> Parts:
     engine = make_engine(settings.database_url)
     sa.event.listen(engine, "do_connect", _driver(fuse))
     objects: ObjectStore = FaultyObjects(S3Objects(settings.s3), fuse)
-    return Parts(PostgresRegistry(engine, JobQueue()), objects, PostgresTracking(engine))
+    return replace(make_parts(settings, engine), objects=objects)
 
 
 def _driver(fuse: Fuse) -> Callable[..., None]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import logging
 import multiprocessing
 import os
 import signal
@@ -17,20 +19,27 @@ from procrastinate.contrib.sqlalchemy import SQLAlchemyPsycopg2Connector
 
 from service.app import create_app
 from service.settings import Settings
-from service.worker import MAINTENANCE, make_worker_app, run_worker
+from service.stores.queue import QUEUE
+from service.worker import MAINTENANCE, make_worker_app, work
 from tests.crash.faults import Fuse, Point, faulty_parts, watch_jobs
 
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(["tests.crash.processes", "pytest"])
 
 
-def work(settings: Settings, log: Path, at: Point | None, sent: signal.Signals) -> None:
-    """The worker of `model-registry worker`, until no job is left."""
+def run(settings: Settings, log: Path, at: Point | None, sent: signal.Signals) -> None:
+    """The worker of `model-registry worker`, until no import is left."""
     os.dup2(os.open(log.with_suffix(".err"), os.O_WRONLY | os.O_CREAT | os.O_APPEND), sys.stderr.fileno())
     fuse = Fuse(log, at, sent)
     app = make_worker_app(settings, faulty_parts(settings, fuse))
     watch_jobs(app, fuse)
-    run_worker(app, 1, wait=False)
+    logging.getLogger("procrastinate").setLevel(logging.WARNING)
+    asyncio.run(_until_none_is_left(app))
+
+
+async def _until_none_is_left(app: procrastinate.App) -> None:
+    async with app.open_async():
+        await work(app, [QUEUE, MAINTENANCE], 1, wait=False)
 
 
 def receive(settings: Settings, log: Path, at: Point | None, path: str, body: bytes, token: str) -> None:
@@ -77,7 +86,7 @@ class Processes:
         """A worker that sends itself `sent` at a step; `look` after it first, as time would."""
         if look:
             self.look_after()
-        return self._start(work, at, sent)
+        return self._start(run, at, sent)
 
     def steps(self, number: int) -> list[str]:
         """Of the process that was started as the `number`th."""

@@ -73,6 +73,8 @@ FULL: Values = {
         "region": "eu-central-1",
         "existingSecret": {"name": "s3", "accessKeyKey": "id", "secretKeyKey": "key"},
     },
+    "webhooks": {"existingSecret": {"name": "seals", "key": "keys"}, "allow": ["10.1.0.0/16", "chat.internal"]},
+    "events": {"days": 7},
     "imports": {"maxBytes": 1024**4},
     "downloads": {"presignSeconds": 60},
     "web": {**SCHEDULING, "replicas": 3, "workers": 4, "accessLog": "-"},
@@ -158,6 +160,8 @@ def environ_of(container: Manifest, manifests: list[Manifest]) -> dict[str, str]
             continue
         reference = variable["valueFrom"]["secretKeyRef"]
         kept = objects.get(("Secret", reference["name"]))
+        if reference.get("optional") and reference["key"] not in (kept or {}):
+            continue
         encoded = kept[reference["key"]] if kept is not None else ""
         environ[variable["name"]] = base64.b64decode(encoded).decode()
     return environ

@@ -8,7 +8,9 @@ import helm_python
 import pytest
 import yaml
 
-from service.settings import Settings
+from service.domain.endpoint import AddressRules
+from service.settings import Settings, WebhookSettings
+from tests.conftest import KEY
 from tests.deploy.chart import (
     FULL,
     MINIMAL,
@@ -39,7 +41,8 @@ def test_a_container_reads_the_variables_of_the_service(chart: helm_python.Chart
         manifests = render(chart, values)
         for container in containers(manifests):
             if container["name"] != "ready":
-                ours = {name for name in environ_of(container, manifests) if name.startswith("MODEL_REGISTRY_")}
+                given = {variable["name"] for variable in container["env"]} | environ_of(container, manifests).keys()
+                ours = {name for name in given if name.startswith("MODEL_REGISTRY_")}
                 owner = {OWNER} if values is FULL and container["name"] == "migrate" else set()
                 assert ours == variables_read() - {OWNER} | owner
 
@@ -62,10 +65,13 @@ def test_values_reach_the_service_as_they_are(chart: helm_python.Chart) -> None:
     environ = environ_of(web, manifests) | {
         "MODEL_REGISTRY_S3_ACCESS_KEY": "a",
         "MODEL_REGISTRY_S3_SECRET_KEY": "b",
+        "MODEL_REGISTRY_SECRET_KEY": KEY,
     }
     settings = Settings.from_env(environ)
     assert (settings.import_max_bytes, settings.presign_seconds, settings.database_pool) == (1024**4, 60, 4)
     assert settings.audit_reads == 0.25
+    rules = AddressRules.parse(("10.1.0.0/16", "chat.internal"))
+    assert (settings.webhooks, settings.event_days) == (WebhookSettings((KEY,), rules), 7)
     assert (settings.s3.public_endpoint, settings.s3.region) == ("https://s3.example.com", "eu-central-1")
 
 
@@ -73,9 +79,19 @@ def test_secrets_of_others_are_referred_to(chart: helm_python.Chart) -> None:
     for container in containers(render(chart, FULL)):
         sources = [item["valueFrom"]["secretKeyRef"] for item in container.get("env", ()) if "valueFrom" in item]
         expected = [{"name": "postgres", "key": "uri"}, {"name": "s3", "key": "id"}, {"name": "s3", "key": "key"}]
+        expected.append({"name": "seals", "key": "keys"})
         if container["name"] == "migrate":
             expected.append({"name": "postgres-owner", "key": "uri"})
         assert container["name"] == "ready" or sources == expected
+
+
+def test_the_key_of_webhooks_is_given_or_absent(chart: helm_python.Chart) -> None:
+    manifests = render(chart, changed(MINIMAL, "webhooks.secretKey", KEY))
+    web = named(manifests, "Deployment", "-web")["spec"]["template"]["spec"]["containers"][0]
+    assert Settings.from_env(environ_of(web, manifests)).webhooks.keys == (KEY,)
+    assert [manifest["kind"] for manifest in manifests if KEY in yaml.safe_dump(manifest)] == []
+    (source,) = [item for item in web["env"] if item["name"] == "MODEL_REGISTRY_SECRET_KEY"]
+    assert "optional" not in source["valueFrom"]["secretKeyRef"]
 
 
 @pytest.mark.parametrize(
@@ -84,6 +100,7 @@ def test_secrets_of_others_are_referred_to(chart: helm_python.Chart) -> None:
         ("publicUrl", "https://other.example.com"),
         ("database.url", "postgresql://other/db"),
         ("s3.secretKey", "other"),
+        ("webhooks.secretKey", KEY),
     ],
 )
 def test_a_changed_setting_rolls_the_pods(chart: helm_python.Chart, path: str, value: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import helm_python
 import pytest
 
+from tests.conftest import KEY
 from tests.deploy.chart import CHART, MINIMAL, SECRETS, changed, render
 
 
@@ -35,10 +36,13 @@ def test_everything_that_is_missing_is_named_at_once(chart: helm_python.Chart) -
     assert str(caught.value).count("\n- ") == 5
 
 
-@pytest.mark.parametrize("path", ["database.existingSecret.name", "s3.existingSecret.name"])
+@pytest.mark.parametrize(
+    "path", ["database.existingSecret.name", "s3.existingSecret.name", "webhooks.existingSecret.name"]
+)
 def test_a_secret_is_given_in_one_way_only(chart: helm_python.Chart, path: str) -> None:
+    values = changed(MINIMAL, "webhooks.secretKey", KEY)
     with pytest.raises(helm_python.HelmRenderError, match="give one"):
-        render(chart, changed(MINIMAL, path, "mine"))
+        render(chart, changed(values, path, "mine"))
 
 
 @pytest.mark.parametrize(
@@ -54,6 +58,10 @@ def test_a_secret_is_given_in_one_way_only(chart: helm_python.Chart, path: str) 
         ("s3.endpoint", "s3:9000"),
         ("imports.maxBytes", 1.5),
         ("downloads.presignSeconds", 8 * 24 * 3600),
+        ("webhooks.secretKey", "too-short"),
+        ("webhooks.allow", "10.0.0.0/8"),
+        ("webhooks.allow", ["a,b"]),
+        ("events.days", 3),
         ("web.replicas", -1),
         ("web.workers", 0),
         ("web.tmpSizeLimit", "lots"),

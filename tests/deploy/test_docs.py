@@ -35,6 +35,9 @@ def test_the_table_says_what_is_required_and_what_the_defaults_are() -> None:
         "MODEL_REGISTRY_DATABASE_POOL": f"`{settings.database_pool}`",
         "MODEL_REGISTRY_AUDIT_READS": "`0`",
         "MODEL_REGISTRY_MIGRATION_DATABASE_URL": "none",
+        "MODEL_REGISTRY_SECRET_KEY": "none",
+        "MODEL_REGISTRY_WEBHOOK_ALLOW": "none",
+        "MODEL_REGISTRY_EVENT_DAYS": f"`{settings.event_days}`",
         "MODEL_REGISTRY_ACCESS_LOG": "none",
     }
     assert settings.audit_reads == 0
@@ -59,7 +62,7 @@ def test_the_installation_renders(chart: helm_python.Chart) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted(set(re.findall(r"`((?:web|worker|migrations|database|s3|ingress)\.[\w.]+)", TEXT)))
+    "path", sorted(set(re.findall(r"`((?:web|worker|migrations|database|s3|ingress|webhooks|events)\.[\w.]+)", TEXT)))
 )
 def test_every_value_it_names_is_in_the_chart(chart: helm_python.Chart, path: str) -> None:
     place = chart.values

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import signal
 import socket
@@ -53,11 +54,15 @@ def test_starts_all_then_stops_in_order(start: Start) -> None:
     assert run.events()[-2:] == ["serve stops, stores answer: True", "worker stops, stores answer: True"]
 
 
-def test_shows_the_first_token_once(start: Start) -> None:
+def test_shows_the_first_token_once_and_keeps_its_key(start: Start) -> None:
     first = start().ready()
     assert "token-of-the-first-start" in first.output
+    key = load_environ(first.data)["MODEL_REGISTRY_SECRET_KEY"]
+    assert len(base64.urlsafe_b64decode(key)) == 32
+    assert stat.S_IMODE((first.data / "secret.key").stat().st_mode) == 0o600
     assert first.stop(signal.SIGTERM) == 0
     second = start().ready()
+    assert load_environ(second.data)["MODEL_REGISTRY_SECRET_KEY"] == key, "what it sealed can still be opened"
     assert "token" not in second.output.lower()
     assert second.events().count("token starts") == 1
     second.stop()

@@ -7,9 +7,19 @@ import dataclasses
 import pytest
 import sqlalchemy as sa
 
-from service.settings import GIB, SEARCH_PATH, S3Settings, Settings, SettingsError, migration_database_url
+from service.domain.endpoint import AddressRules
+from service.settings import (
+    GIB,
+    SEARCH_PATH,
+    S3Settings,
+    Settings,
+    SettingsError,
+    WebhookSettings,
+    migration_database_url,
+)
 
-SECRETS = ("db-secret", "the-access-key", "the-secret-key")
+KEYS = ("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=")
+SECRETS = ("db-secret", "the-access-key", "the-secret-key", *KEYS)
 ENVIRON = {
     "MODEL_REGISTRY_DATABASE_URL": "postgresql://registry:db-secret@postgres:5432/registry",
     "MODEL_REGISTRY_S3_ENDPOINT": "http://minio:9000",
@@ -53,11 +63,16 @@ def test_everything_given() -> None:
         "IMPORT_MAX_BYTES": "1",
         "PRESIGN_SECONDS": "604800",
         "DATABASE_POOL": " 5 ",
+        "SECRET_KEY": f"{KEYS[0]}, {KEYS[1]}",
+        "WEBHOOK_ALLOW": "10.1.0.0/16, chat.internal,",
+        "EVENT_DAYS": "4",
     }
     settings = Settings.from_env({**ENVIRON, **{f"MODEL_REGISTRY_{name}": value for name, value in given.items()}})
     assert settings.s3.region == "eu-west-1"
     assert settings.s3.public_endpoint == "https://objects.example"
     assert (settings.import_max_bytes, settings.presign_seconds, settings.database_pool) == (1, 604800, 5)
+    rules = AddressRules.parse(("10.1.0.0/16", "chat.internal"))
+    assert (settings.webhooks, settings.event_days) == (WebhookSettings(KEYS, rules), 4)
 
 
 def test_all_that_is_missing_is_told_at_once() -> None:
@@ -80,6 +95,9 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         "PRESIGN_SECONDS": "0",
         "DATABASE_POOL": "-1",
         "AUDIT_READS": "1.1",
+        "SECRET_KEY": f"{KEYS[0]}{KEYS[1]}",
+        "WEBHOOK_ALLOW": "10.0.0.1/8",
+        "EVENT_DAYS": "3",
     }
     found = problems({**ENVIRON, **{f"MODEL_REGISTRY_{name}": value for name, value in wrong.items()}})
     assert [line.partition(" ")[0] for line in found] == [
@@ -92,6 +110,9 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         "MODEL_REGISTRY_PRESIGN_SECONDS",
         "MODEL_REGISTRY_DATABASE_POOL",
         "MODEL_REGISTRY_AUDIT_READS",
+        "MODEL_REGISTRY_SECRET_KEY",
+        "MODEL_REGISTRY_WEBHOOK_ALLOW",
+        "MODEL_REGISTRY_EVENT_DAYS",
     ]
     assert not [secret for secret in SECRETS if secret in "\n".join(found)]
 
@@ -118,6 +139,11 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         ("PRESIGN_SECONDS", "604801", "must be a whole number from 1 to 604800, not '604801'"),
         ("DATABASE_POOL", "\N{FULLWIDTH DIGIT FIVE}", "must be a whole number from 1 to 1000"),
         ("DATABASE_POOL", "\N{SUPERSCRIPT TWO}", "must be a whole number from 1 to 1000"),
+        ("SECRET_KEY", KEYS[0][:-4], "must be keys of 32 bytes"),
+        ("SECRET_KEY", KEYS[0].replace("M", "+"), "must be keys of 32 bytes"),
+        ("SECRET_KEY", "\N{FULLWIDTH DIGIT FIVE}" * 44, "must be keys of 32 bytes"),
+        ("WEBHOOK_ALLOW", "chat.internal,https://chat.internal", "not 'https://chat.internal'"),
+        ("EVENT_DAYS", "3651", "must be a whole number from 4 to 3650"),
     ],
 )
 def test_each_that_is_wrong_is_told_once(name: str, value: str, words: str) -> None:
@@ -147,7 +173,7 @@ def test_the_database_url_is_for_psycopg2(given: str, expected: str) -> None:
 
 
 def test_no_secret_is_shown() -> None:
-    settings = Settings.from_env(ENVIRON)
+    settings = Settings.from_env({**ENVIRON, "MODEL_REGISTRY_SECRET_KEY": KEYS[0]})
     for shown in (repr(settings), str(settings), f"{settings.s3!r}"):
         assert not [secret for secret in SECRETS if secret in shown]
 

@@ -70,6 +70,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- else if not (or (and $values.s3.accessKey $values.s3.secretKey) $values.s3.existingSecret.name) -}}
 {{- $problems = append $problems "the S3 keys are missing: set s3.accessKey and s3.secretKey, or s3.existingSecret.name" -}}
 {{- end -}}
+{{- if and $values.webhooks.secretKey $values.webhooks.existingSecret.name -}}
+{{- $problems = append $problems "webhooks.secretKey and webhooks.existingSecret.name are both set: give one" -}}
+{{- end -}}
 {{- if $problems -}}
 {{- fail (printf "\n- %s\n" (join "\n- " $problems)) -}}
 {{- end -}}

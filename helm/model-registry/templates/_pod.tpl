@@ -115,6 +115,19 @@ env:
         name: {{ include "model-registry.fullname" . }}
         key: secret-key
         {{- end }}
+  - name: MODEL_REGISTRY_SECRET_KEY
+    valueFrom:
+      secretKeyRef:
+        {{- if .Values.webhooks.existingSecret.name }}
+        name: {{ .Values.webhooks.existingSecret.name }}
+        key: {{ .Values.webhooks.existingSecret.key }}
+        {{- else }}
+        name: {{ include "model-registry.fullname" . }}
+        key: webhook-key
+        {{- if not .Values.webhooks.secretKey }}
+        optional: true
+        {{- end }}
+        {{- end }}
   {{- with .Values.extraEnv }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
