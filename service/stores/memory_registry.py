@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from service.domain.errors import NotFound
 from service.domain.policy_facts import Evaluation
 from service.stores.memory_audit import MemoryAudit
-from service.stores.memory_evidence import MemoryEvidence
 from service.stores.memory_events import MemoryDeliveries, MemoryEvents, MemoryWebhooks
+from service.stores.memory_evidence import MemoryEvidence
 from service.stores.memory_imports import MemoryImports
 from service.stores.memory_models import MemoryModels
 from service.stores.memory_origins import MemoryOrigins

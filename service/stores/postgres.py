@@ -12,9 +12,9 @@ from sqlalchemy import exc
 
 from service.domain.errors import ConcurrentChange, Conflict, InvalidInput, Unavailable
 from service.stores.audit_rows import PostgresAudit
-from service.stores.evidence_rows import PostgresEvidence
 from service.stores.delivery_rows import PostgresDeliveries
 from service.stores.event_rows import PostgresEvents
+from service.stores.evidence_rows import PostgresEvidence
 from service.stores.heads import at_head
 from service.stores.import_rows import PostgresImports
 from service.stores.model_rows import PostgresModels

@@ -23,8 +23,8 @@ from service.exports.prompts import PromptRecord
 from service.exports.records import ExperimentRecord, LoggedModelRecord, RunRecord
 from service.exports.spans import SpanRecord
 from service.exports.traces import TraceRecord
-from service.usecases.policy_ports import Evidence, Policies
 from service.usecases.event_ports import Deliveries, Events, Webhooks
+from service.usecases.policy_ports import Evidence, Policies
 
 Clock = Callable[[], datetime]
 
