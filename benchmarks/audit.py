@@ -16,7 +16,7 @@ from pathlib import Path
 from unittest import mock
 
 from service.domain.audit import AuditQuery, Change
-from service.domain.environment import Environment
+from service.domain.environment import Environment, Place
 from service.domain.identity import OPERATOR
 from service.domain.model import Manifest, ManifestFile
 from service.domain.workspace import Workspace
@@ -25,9 +25,9 @@ from service.stores.audit_rows import PostgresAudit
 from service.stores.migrate import migrate
 from service.stores.postgres import PostgresRegistry, make_engine
 from service.stores.queue import JobQueue
-from service.usecases.assign_stage import assign_stage
 from service.usecases.clock import utc_now
 from service.usecases.ports import NewVersion
+from service.usecases.promote import Request, promote
 from service.usecases.read_audit import audit_rows
 from service.usecases.record_change import record
 from service.usecases.verify_audit import verify
@@ -63,7 +63,8 @@ def _fill(store: PostgresRegistry) -> None:
 def _change(store: PostgresRegistry, environment: str, number: int) -> float:
     """Milliseconds of one change."""
     began = time.perf_counter()
-    assign_stage(store, utc_now, OPERATOR, environment, "m", "live", 1 + number % 2)
+    with store.transaction() as tx:
+        promote(tx, utc_now, OPERATOR, Request(Place(environment, "m", "live"), version=1 + number % 2))
     return 1000 * (time.perf_counter() - began)
 
 

@@ -10,12 +10,14 @@ from service.api import auth, document, problems, request_ids
 from service.api.audit import add_audit
 from service.api.bodies import ApiRequest
 from service.api.comparisons import add_comparisons
+from service.api.history import add_freezes, add_history, add_withdrawals
 from service.api.imports import add_imports
 from service.api.models import add_models
 from service.api.origins import add_origins
 from service.api.payloads import DroppedIn, Problem
 from service.api.places import add_environments, add_workspaces
 from service.api.policies import add_policies
+from service.api.promotions import add_promotions
 from service.api.runs import add_runs
 from service.api.stages import add_stages
 from service.api.status import add_status
@@ -68,6 +70,10 @@ def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
     add_audit(v1, parts)
     add_webhooks(v1, parts)
     add_deliveries(v1, parts)
+    add_promotions(v1, parts)
+    add_history(v1, parts)
+    add_withdrawals(v1, parts)
+    add_freezes(v1, parts)
     app.register_api(v1)
     status = APIBlueprint("status", __name__)
     add_status(status, parts)

@@ -17,7 +17,9 @@ from service.domain.errors import RegistryError, Unavailable
 from service.settings import Settings
 from service.stores.job_connector import JobConnector
 from service.stores.queue import IMPORT_TASK, QUEUE, SCHEMA, WEBHOOK_QUEUE
+from service.usecases.answer_once import forget_answers
 from service.usecases.collect_leftovers import collect_leftovers
+from service.usecases.decide_promotion import expire_promotions
 from service.usecases.deliver_webhooks import Deliverer
 from service.usecases.run_import import Importer
 from service.usecases.upload_archive import ArchiveUploads
@@ -107,6 +109,13 @@ def _add_maintenance(app: procrastinate.App, parts: Parts) -> None:
         count = ArchiveUploads(parts.store, parts.objects, parts.part_store, parts.clock).end_expired()
         if count:
             log.info("ended %d abandoned uploads", count)
+
+    @app.periodic(cron="*/5 * * * *")
+    @app.task(name="tidy-up", queue=MAINTENANCE, queueing_lock="tidy-up")
+    def tidy_up(timestamp: int) -> None:
+        """Write down which promotions' time is over, and forget answers that are not given again."""
+        expire_promotions(parts.store, parts.clock)
+        forget_answers(parts.store, parts.clock)
 
 
 def run_worker(app: procrastinate.App, concurrency: int) -> None:

@@ -52,4 +52,5 @@ def add_models(api: APIBlueprint, parts: Parts) -> None:
 
 
 def version_fields(version: ModelVersion) -> dict[str, object]:
-    return {**vars(version), "lineage": asdict(version.lineage)}
+    withdrawn = version.withdrawn and p.WithdrawalOut.model_validate(version.withdrawn)
+    return {**vars(version), "lineage": asdict(version.lineage), "withdrawn": withdrawn}

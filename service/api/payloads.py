@@ -115,11 +115,19 @@ class EnvironmentIn(In):
     description: Storable = Text
 
 
+class FreezeOut(Out):
+    reason: str
+    by: str
+    at: datetime
+    until: datetime | None
+
+
 class EnvironmentOut(Out):
     name: str = Field(pattern=SLUG_PATTERN)
     stages: list[str]
     description: str
     created_at: datetime
+    freeze: FreezeOut | None = Field(description="no stage changes while there is one whose `until` is not over")
 
 
 class EnvironmentsOut(Out):
@@ -134,7 +142,7 @@ class TokenIn(In):
     scopes: list[Annotated[Storable, Field(json_schema_extra=SCOPE)]] = Field(
         min_length=1,
         max_length=100,
-        description="admin, audit, import:<workspace>, read:, promote: or webhook:<environment>; * stands for each",
+        description="admin, audit, import:<workspace>, or read, promote, approve, webhook:<environment>; * is each",
     )
     expires_in_days: Annotated[int, Field(ge=1, le=3650), MAYBE_2_0] | None = None
 
@@ -302,6 +310,12 @@ class LineageOut(Out):
     source: dict[str, Any]
 
 
+class WithdrawalOut(Out):
+    reason: str
+    by: str
+    at: datetime
+
+
 class VersionOut(Out):
     model: str
     version: int
@@ -314,6 +328,7 @@ class VersionOut(Out):
     flavors: dict[str, Any]
     signature: dict[str, Any] | None
     lineage: LineageOut
+    withdrawn: WithdrawalOut | None = Field(description="the mark of a version that no stage may hold")
 
 
 class ModelOut(Out):

@@ -15,7 +15,7 @@ from service.wiring import Parts
 
 WORKSPACES = Tag(name="workspaces", description="Where models come from")
 ENVIRONMENTS = Tag(name="environments", description="Where models are used")
-READ = ("read", "promote")
+READ = ("read", "promote", "approve")
 
 
 def add_workspaces(api: APIBlueprint, parts: Parts) -> None:

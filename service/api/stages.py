@@ -2,50 +2,52 @@
 
 from __future__ import annotations
 
-import hashlib
+from typing import Any
 
 from flask import Response, request
 from flask_openapi3 import APIBlueprint, Tag
 
 from service.api import payloads as p
+from service.api import promotion_payloads as pp
 from service.api.answers import answer
 from service.api.auth import principal, scoped
 from service.api.document import binary, problems
 from service.api.models import version_fields
-from service.domain.environment import Assignment
+from service.api.promotions import STAGE, asked, precondition
+from service.domain.environment import Assignment, Place
 from service.domain.model import ModelVersion
-from service.usecases.assign_stage import assign_stage
+from service.domain.promotion import PromotionState
 from service.usecases.hand_out import hand_out_files, read_stage, resolve_stage
+from service.usecases.promote import Request, promote
+from service.usecases.read_history import stage_at
 from service.usecases.version_archive import version_archive
 from service.wiring import Parts
 
 STAGES = Tag(name="stages", description="The version that each stage of an environment hands out")
+PUT: dict[int, Any] = {200: p.StageOut, 202: pp.PromotionOut, **problems(409, 412, 413, 415)}
 ARCHIVE = binary("application/x-tar", "The version's files")
-STAGE = "/environments/<environment>/models/<model>/stages/<stage>"
 
 
 def add_stages(api: APIBlueprint, parts: Parts, presign_seconds: int) -> None:
-    @api.put(STAGE, tags=[STAGES], responses={200: p.StageOut, **problems(409, 413, 415)})
+    @api.put(STAGE, tags=[STAGES], responses=PUT)
     @scoped("promote", parameter="environment")
-    def put_stage(path: p.StagePath, body: p.StageIn) -> Response:
-        """Put a version into a stage."""
-        assign_stage(
-            parts.store,
-            parts.clock,
-            principal(),
-            path.environment,
-            path.model,
-            path.stage,
-            body.version,
-            body.comment,
-        )
-        return _handed(*resolve_stage(parts.store, path.environment, path.model, path.stage))
+    def put_stage(path: p.StagePath, header: pp.MatchHeaders, body: p.StageIn) -> Response:
+        """Put a version into a stage: 200 when it is there, 202 when approvals are needed first."""
+        place = Place(path.environment, path.model, path.stage)
+        wanted = Request(place, version=body.version, comment=body.comment, precondition=precondition(header.if_match))
+        with parts.store.transaction() as tx:
+            promotion = promote(tx, parts.clock, principal(), wanted)
+            if promotion.state is PromotionState.PENDING:
+                return asked(promotion)
+            return _handed(*tx.stages.current(*place))
 
     @api.get(STAGE, tags=[STAGES], responses={200: p.StageOut, 304: None})
     @scoped("read", "promote", parameter="environment")
-    def get_stage(path: p.StagePath, header: p.StageHeaders) -> Response:
+    def get_stage(path: p.StagePath, query: pp.StageQuery, header: p.StageHeaders) -> Response:
         """The version that the stage hands out now; send its ETag as If-None-Match to hear of changes only."""
-        response = _handed(*_read(parts, path, "stage.read"))
+        place = Place(path.environment, path.model, path.stage)
+        found = _read(parts, path, "stage.read") if query.at is None else stage_at(parts.store, place, query.at)
+        response = _handed(*found)
         response.make_conditional(request)
         return response
 
@@ -107,8 +109,5 @@ def _tag(value: str) -> dict[str, str]:
 def _handed(assignment: Assignment, version: ModelVersion) -> Response:
     """The ETag is of the whole answer: revision and digest, and whatever else it tells."""
     shown = p.StageOut(**{**version_fields(version), **vars(assignment)})
-    etag = hashlib.sha256(
-        f"{assignment.environment}\n{assignment.stage}\n{assignment.revision}\n{version.digest}".encode()
-    )
-    headers = {"Cache-Control": "private, no-cache", "X-Model-Digest": version.digest, **_tag(etag.hexdigest())}
+    headers = {"Cache-Control": "private, no-cache", "X-Model-Digest": version.digest, **_tag(assignment.tag)}
     return answer(shown, headers=headers)

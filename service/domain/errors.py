@@ -18,7 +18,7 @@ class RegistryError(Exception):
     slug = "error"
     title = "The request failed"
 
-    def __init__(self, detail: str, **where: str | int | list[str]) -> None:
+    def __init__(self, detail: str, **where: object) -> None:
         super().__init__(detail)
         self.detail = detail
         self.where = where
@@ -77,6 +77,69 @@ class NotConfigured(Conflict):
 
     slug = "not-configured"
     title = "The operator has not set this up"
+
+
+class Stale(Conflict):
+    """`current` is what the stage holds: revision, version, digest."""
+
+    slug = "stale"
+    title = "The stage has changed meanwhile"
+
+
+class PolicyRefused(Conflict):
+    """`rules` are those that say no, each with rule, expected, found and detail."""
+
+    slug = "policy-refused"
+    title = "The environment's policy refuses it"
+
+
+class Frozen(Conflict):
+    """`reason`, `by` and `until` are those of the freeze."""
+
+    slug = "frozen"
+    title = "The environment is frozen"
+
+
+class Withdrawn(Conflict):
+    slug = "version-withdrawn"
+    title = "The version was withdrawn"
+
+
+class DigestChanged(Conflict):
+    slug = "digest-changed"
+    title = "These are not the bytes that were asked for"
+
+
+class PromotionClosed(Conflict):
+    """`state` is the promotion's."""
+
+    slug = "promotion-closed"
+    title = "The promotion is not pending any more"
+
+
+class AlreadyApproved(Conflict):
+    slug = "already-approved"
+    title = "The same approver has approved it already"
+
+
+class SelfApproval(NotAllowed):
+    slug = "self-approval"
+    title = "Nobody approves what they asked for"
+
+
+class RequesterRevoked(Conflict):
+    slug = "requester-revoked"
+    title = "The token that asked for it was revoked"
+
+
+class NothingBefore(Conflict):
+    slug = "nothing-to-roll-back-to"
+    title = "There is nothing to roll back to"
+
+
+class KeyReused(Conflict):
+    slug = "idempotency-key-reused"
+    title = "The Idempotency-Key belongs to another request"
 
 
 class TooLarge(RegistryError):

@@ -10,7 +10,9 @@ from datetime import datetime
 from service.domain.errors import InvalidInput, NotAllowed
 
 TOKEN_PREFIX = "mreg_"  # noqa: S105 - what every token begins with, so that scanners find leaked ones
-_SCOPE = re.compile(r"(admin|audit)|(import|read|promote|webhook):(\*|[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?)")
+_SCOPE = re.compile(
+    r"(admin|audit)|(import|read|promote|approve|webhook):(\*|[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?)"
+)
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Scope:
         match = _SCOPE.fullmatch(text)
         if not match:
             raise InvalidInput(
-                f"{text[:80]!r} is not a scope: use admin, audit, import:<workspace>, or read:, promote: or "
+                f"{text[:80]!r} is not a scope: use admin, audit, import:<workspace>, or read:, promote:, approve: or "
                 "webhook:<environment>.",
                 field="scopes",
             )

@@ -81,8 +81,17 @@ class Lineage:
 
 
 @dataclass(frozen=True)
+class Withdrawal:
+    """The mark of a version that no stage may hold."""
+
+    reason: str
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True)
 class ModelVersion:
-    """A version never changes after it is registered.
+    """A version never changes after it is registered; only the mark of its withdrawal comes and goes.
 
     `flavors` and `signature` are what the version's own MLmodel file says, as plain data.
     """
@@ -98,6 +107,7 @@ class ModelVersion:
     flavors: Mapping[str, Any]
     signature: Mapping[str, Any] | None
     lineage: Lineage
+    withdrawn: Withdrawal | None = None
 
 
 @dataclass(frozen=True)

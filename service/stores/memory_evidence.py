@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 
+from service.domain.environment import Place
 from service.domain.model import ModelVersion
 from service.domain.policy_facts import Evaluation, Measured
 from service.stores.memory_state import State
@@ -39,8 +40,7 @@ class MemoryEvidence:
         return self._state.evaluations.get((version.run_id, version.lineage.artifact_path), ())
 
     def stretches(self, environment: str, model: str, stage: str, digest: str) -> Sequence[Stretch]:
-        place = (environment, model, stage)
-        rows = [row for (where, _), row in sorted(self._state.transitions.items()) if where == place]
+        rows = self._state.transitions.get(Place(environment, model, stage), ())
         found: list[Stretch] = [(row.at, after.at) for row, after in pairwise(rows) if row.digest == digest]
         if rows and rows[-1].digest == digest:
             found.append((rows[-1].at, None))

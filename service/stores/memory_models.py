@@ -7,7 +7,7 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 
 from service.domain.errors import Conflict, NotFound
-from service.domain.model import Lineage, Manifest, ModelVersion, RegisteredModel
+from service.domain.model import Lineage, Manifest, ModelVersion, RegisteredModel, Withdrawal
 from service.stores.memory_state import HeldModel, HeldPrompt, HeldVersion, MlflowModel, State
 from service.stores.plain import plain
 from service.usecases.ports import ModelDetails, NewPrompt, NewVersion, PromptVersion, RunInfo
@@ -43,6 +43,16 @@ class MemoryModels:
             self.get(model)
             raise NotFound("version", str(version), f"Model {model!r} has no version {version}.")
         return held.version
+
+    def of_digest(self, model: str, digest: str) -> Sequence[ModelVersion]:
+        numbers = sorted(self.get(model).versions, reverse=True)
+        return [found for found in (self.version(model, number) for number in numbers) if found.digest == digest]
+
+    def withdraw(self, model: str, version: int, withdrawal: Withdrawal | None) -> ModelVersion:
+        marked = replace(self.version(model, version), withdrawn=withdrawal)
+        held = self._state.versions[model, version]
+        self._state.versions[model, version] = replace(held, version=marked)
+        return marked
 
     def manifest(self, digest: str) -> Manifest:
         if digest not in self._state.manifests:

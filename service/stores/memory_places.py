@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from service.domain.environment import Environment
+from service.domain.environment import Environment, Freeze
 from service.domain.errors import Conflict, InUse, NotFound
 from service.domain.identity import Token
 from service.domain.workspace import Workspace
@@ -51,7 +51,7 @@ class MemoryEnvironments:
     def put(self, environment: Environment) -> bool:
         known = self._state.environments.get(environment.name)
         if known is not None:
-            environment = replace(environment, created_at=known.created_at)
+            environment = replace(environment, created_at=known.created_at, freeze=known.freeze)
         for held in self._state.assignments.values():
             if held.environment == environment.name and held.stage not in environment.stages:
                 raise InUse(
@@ -65,6 +65,9 @@ class MemoryEnvironments:
         if name not in self._state.environments:
             raise NotFound("environment", name)
         return self._state.environments[name]
+
+    def freeze(self, name: str, freeze: Freeze | None) -> None:
+        self._state.environments[name] = replace(self.get(name), freeze=freeze)
 
     def list(self) -> Sequence[Environment]:
         return sorted(self._state.environments.values(), key=lambda environment: environment.name)
@@ -94,6 +97,9 @@ class MemoryTokens:
 
     def list(self) -> Sequence[Token]:
         return sorted(self._state.tokens.values(), key=lambda token: (token.created_at, token.id))
+
+    def held(self, ids: Collection[str]) -> Mapping[str, Token]:
+        return {token.id: token for token in self._state.tokens.values() if token.id in ids}
 
     def revoke(self, token_id: str, at: datetime) -> Token:
         for hash, token in self._state.tokens.items():

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from service.domain.errors import NotFound
+from service.domain.history import Transition
 from service.domain.policy_facts import Evaluation
 from service.stores.memory_audit import MemoryAudit
 from service.stores.memory_events import MemoryDeliveries, MemoryEvents, MemoryWebhooks
@@ -17,9 +18,10 @@ from service.stores.memory_models import MemoryModels
 from service.stores.memory_origins import MemoryOrigins
 from service.stores.memory_places import MemoryEnvironments, MemoryTokens, MemoryWorkspaces
 from service.stores.memory_policies import MemoryPolicies
+from service.stores.memory_promotions import MemoryAnswers, MemoryPromotions
 from service.stores.memory_references import MemoryReferences
 from service.stores.memory_stages import MemoryStages
-from service.stores.memory_state import MlflowModel, State, Transition
+from service.stores.memory_state import MlflowModel, State
 from service.stores.memory_uploads import MemoryUploads
 from service.usecases.ports import Origin, RunInfo
 
@@ -44,6 +46,8 @@ class MemoryTransaction:
     events: MemoryEvents
     webhooks: MemoryWebhooks
     deliveries: MemoryDeliveries
+    promotions: MemoryPromotions
+    answers: MemoryAnswers
 
     @classmethod
     def over(cls, state: State) -> MemoryTransaction:
@@ -66,6 +70,8 @@ class MemoryTransaction:
             events=MemoryEvents(state),
             webhooks=MemoryWebhooks(state, environments),
             deliveries=MemoryDeliveries(state),
+            promotions=MemoryPromotions(state),
+            answers=MemoryAnswers(state),
         )
 
 
@@ -173,4 +179,5 @@ class MemoryRegistry:
     def transitions(self) -> Sequence[Transition]:
         """Every change of a stage, in order."""
         with self.transaction() as tx:
-            return list(tx.state.transitions.values())
+            changes = [change for changes in tx.state.transitions.values() for change in changes]
+            return sorted(changes, key=lambda change: (change.at, change.revision))

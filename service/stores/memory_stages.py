@@ -1,16 +1,17 @@
-"""Stage assignments and their transitions in memory."""
+"""Stages and their changes in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from datetime import datetime
 
-from service.domain.environment import Assignment
+from service.domain.environment import Assignment, Place
 from service.domain.errors import NotFound
+from service.domain.history import Stay, Transition
 from service.domain.model import ModelVersion
 from service.stores.memory_models import MemoryModels
 from service.stores.memory_places import MemoryEnvironments
-from service.stores.memory_state import Place, State, Transition
+from service.stores.memory_state import State
 
 
 class MemoryStages:
@@ -19,42 +20,60 @@ class MemoryStages:
         self._environments = environments
         self._models = models
 
-    def assign(self, wanted: Assignment) -> Assignment:
-        self._require_stage(wanted.environment, wanted.stage)
-        digest = self._models.version(wanted.model, wanted.version).digest
-        place = (wanted.environment, wanted.model, wanted.stage)
-        current = self._state.assignments.get(place)
-        if current is not None and current.version == wanted.version:
-            return current
-        written = replace(wanted, digest=digest, revision=self._next_revision(place))
-        self._state.assignments[place] = written
-        self._record(written, None if current is None else current.version)
-        return written
+    def lock(self, places: Collection[Place]) -> None:
+        for place in sorted(places):
+            self._require_stage(place.environment, place.stage)
+
+    def lock_model(self, model: str) -> None:
+        """Transactions take turns."""
 
     def _require_stage(self, environment: str, stage: str) -> None:
         if stage not in self._environments.get(environment).stages:
             raise NotFound("stage", stage, f"Environment {environment!r} has no stage {stage!r}.")
 
-    def _next_revision(self, place: Place) -> int:
-        return 1 + max((revision for known, revision in self._state.transitions if known == place), default=0)
+    def _changes(self, place: Place) -> tuple[Transition, ...]:
+        """Oldest first."""
+        return self._state.transitions.get(place, ())
 
-    def _record(self, written: Assignment, previous: int | None) -> None:
-        place = (written.environment, written.model, written.stage)
-        self._state.transitions[place, written.revision] = Transition(
-            *place,
-            revision=written.revision,
-            version=written.version,
-            digest=written.digest,
-            previous_version=previous,
-            actor=written.assigned_by,
-            comment=written.comment,
-            at=written.assigned_at,
-        )
+    def last(self, place: Place) -> Transition | None:
+        return next(reversed(self._changes(place)), None)
+
+    def change(self, transition: Transition) -> None:
+        place = transition.place
+        self._state.transitions[place] = (*self._changes(place), transition)
+        self._state.assignments.pop(place, None)
+        if transition.version is not None:
+            self._state.assignments[place] = Assignment(
+                *place,
+                version=transition.version,
+                digest=transition.digest or "",
+                revision=transition.revision,
+                assigned_by=transition.actor,
+                assigned_at=transition.at,
+                comment=transition.comment,
+            )
+
+    def change_at(self, place: Place, revision: int) -> Transition:
+        for change in self._changes(place):
+            if change.revision == revision:
+                return change
+        raise NotFound("revision", str(revision), f"Stage {place.stage!r} has no revision {revision}.")
+
+    def restorable(self, place: Place, below: int, other_than: int | None) -> Transition | None:
+        for change in reversed(self._changes(place)):
+            if (
+                change.revision < below
+                and change.version is not None
+                and change.version != other_than
+                and self._models.version(place.model, change.version).withdrawn is None
+            ):
+                return change
+        return None
 
     def current(self, environment: str, model: str, stage: str) -> tuple[Assignment, ModelVersion]:
         self._require_stage(environment, stage)
         self._models.get(model)
-        held = self._state.assignments.get((environment, model, stage))
+        held = self._state.assignments.get(Place(environment, model, stage))
         if held is None:
             raise NotFound("assignment", stage, f"No version of {model!r} is in {environment}/{stage}.")
         return held, self._models.version(model, held.version)
@@ -62,3 +81,33 @@ class MemoryStages:
     def list(self, environment: str) -> Sequence[Assignment]:
         held = [assignment for place, assignment in self._state.assignments.items() if place[0] == environment]
         return sorted(held, key=lambda assignment: (assignment.model, assignment.stage))
+
+    def holding(self, model: str, version: int) -> Sequence[Place]:
+        held = self._state.assignments.items()
+        return sorted(place for place, item in held if (item.model, item.version) == (model, version))
+
+    def history(self, place: Place, limit: int, before: int | None) -> Sequence[Transition]:
+        found = [change for change in reversed(self._changes(place)) if before is None or change.revision < before]
+        return found[:limit]
+
+    def change_by(self, place: Place, at: datetime) -> Transition | None:
+        return next((change for change in reversed(self._changes(place)) if change.at <= at), None)
+
+    def stays(self, model: str, version: int) -> Sequence[Stay]:
+        found = []
+        for place, changes in sorted(self._state.transitions.items()):
+            for change, after in zip(changes, (*changes[1:], None), strict=True):
+                if (place.model, change.version) == (model, version):
+                    found.append(
+                        Stay(
+                            environment=place.environment,
+                            stage=place.stage,
+                            revision=change.revision,
+                            since=change.at,
+                            by=change.actor,
+                            kind=change.kind,
+                            until=None if after is None else after.at,
+                            ended_by=None if after is None else after.kind,
+                        )
+                    )
+        return found

@@ -8,21 +8,21 @@ from datetime import datetime
 from typing import Any
 
 from service.domain.audit import AuditRow
-from service.domain.environment import Assignment, Environment
+from service.domain.environment import Assignment, Environment, Place
 from service.domain.event import Event
+from service.domain.history import Transition
 from service.domain.identity import Token
 from service.domain.importing import Import
 from service.domain.model import Manifest, ModelVersion
 from service.domain.policy import PolicyVersion
 from service.domain.policy_facts import Evaluation
+from service.domain.promotion import Promotion
 from service.domain.uploading import Upload
 from service.domain.webhook import Delivery, Webhook
 from service.domain.workspace import Workspace
 from service.exports.prompts import PromptRecord
 from service.usecases.ports import Origin, RunInfo
-
-Place = tuple[str, str, str]
-"""Environment, model, stage."""
+from service.usecases.stage_ports import Answer
 
 
 @dataclass(frozen=True)
@@ -75,19 +75,12 @@ class HeldPrompt:
 
 
 @dataclass(frozen=True)
-class Transition:
-    """A change of a stage; `previous_version` is None for its first version."""
+class HeldAnswer:
+    """`answer` is None until the transaction that claimed the key writes it."""
 
-    environment: str
-    model: str
-    stage: str
-    revision: int
-    version: int
-    digest: str
-    previous_version: int | None
-    actor: str
-    comment: str
+    fingerprint: str
     at: datetime
+    answer: Answer | None
 
 
 @dataclass(frozen=True)
@@ -120,13 +113,15 @@ class State:
     manifests: dict[str, Manifest] = field(default_factory=dict)
     prompts: dict[tuple[str, int], HeldPrompt] = field(default_factory=dict)
     assignments: dict[Place, Assignment] = field(default_factory=dict)
-    transitions: dict[tuple[Place, int], Transition] = field(default_factory=dict)
-    policies: dict[tuple[str, str, int], PolicyVersion] = field(default_factory=dict)
     audit: dict[int, AuditRow] = field(default_factory=dict)
     events: dict[str, HeldEvent] = field(default_factory=dict)
     webhooks: dict[str, Webhook] = field(default_factory=dict)
     deliveries: dict[str, Delivery] = field(default_factory=dict)
     jobs: dict[int, tuple[str, str]] = field(default_factory=dict)
+    policies: dict[tuple[str, str, int], PolicyVersion] = field(default_factory=dict)
+    transitions: dict[Place, tuple[Transition, ...]] = field(default_factory=dict)
+    promotions: dict[str, Promotion] = field(default_factory=dict)
+    answers: dict[tuple[str, str], HeldAnswer] = field(default_factory=dict)
 
     def copy(self) -> State:
         return State(**{part.name: dict(getattr(self, part.name)) for part in fields(self)})

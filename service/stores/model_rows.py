@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.domain.errors import NotFound
-from service.domain.model import Manifest, ManifestFile, ModelVersion, RegisteredModel
+from service.domain.model import Manifest, ManifestFile, ModelVersion, RegisteredModel, Withdrawal
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
 from service.stores.plain import plain
@@ -73,6 +73,26 @@ class PostgresModels:
         for row in self._connection.execute(query):
             groups.setdefault(row[0], []).append(row)
         return groups
+
+    def of_digest(self, model: str, digest: str) -> Sequence[ModelVersion]:
+        query = sa.select(t.versions).where(t.versions.c.model == model, t.versions.c.digest == digest)
+        found = [version_of(row) for row in self._connection.execute(query.order_by(t.versions.c.version.desc()))]
+        if not found:
+            self.get(model)
+        return found
+
+    def withdraw(self, model: str, version: int, withdrawal: Withdrawal | None) -> ModelVersion:
+        row = self._connection.execute(
+            sa.update(t.versions)
+            .where(t.versions.c.model == model, t.versions.c.version == version)
+            .values(
+                withdrawn_reason=withdrawal and withdrawal.reason,
+                withdrawn_by=withdrawal and withdrawal.by,
+                withdrawn_at=withdrawal and withdrawal.at,
+            )
+            .returning(t.versions)
+        ).one_or_none()
+        return self.version(model, version) if row is None else version_of(row)
 
     def version(self, model: str, version: int) -> ModelVersion:
         row = self._connection.execute(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
-from service.domain.environment import Environment
+from service.domain.environment import Environment, Freeze
 from service.domain.errors import InUse, NotFound
 from service.domain.identity import Scope, Token
 from service.domain.workspace import Workspace
@@ -84,6 +84,28 @@ class PostgresEnvironments:
             raise NotFound("environment", name)
         return _environment(row)
 
+    def stages_for_share(self, name: str) -> Sequence[str]:
+        """The stages, which nobody changes before the transaction ends. Raises NotFound."""
+        query = sa.select(t.environments.c.stages).where(t.environments.c.name == name).with_for_update(read=True)
+        stages: Sequence[str] | None = self._connection.scalar(query)
+        if stages is None:
+            raise NotFound("environment", name)
+        return stages
+
+    def freeze(self, name: str, freeze: Freeze | None) -> None:
+        written = self._connection.execute(
+            sa.update(t.environments)
+            .where(t.environments.c.name == name)
+            .values(
+                freeze_reason=freeze and freeze.reason,
+                freeze_by=freeze and freeze.by,
+                freeze_at=freeze and freeze.at,
+                freeze_until=freeze and freeze.until,
+            )
+        )
+        if not written.rowcount:
+            raise NotFound("environment", name)
+
     def list(self) -> Sequence[Environment]:
         rows = self._connection.execute(sa.select(t.environments).order_by(t.environments.c.name))
         return [_environment(row) for row in rows]
@@ -98,7 +120,10 @@ class PostgresEnvironments:
 
 
 def _environment(row: sa.Row[Any]) -> Environment:
-    return Environment(row.name, tuple(row.stages), row.description, row.created_at)
+    freeze = None
+    if row.freeze_reason is not None:
+        freeze = Freeze(row.freeze_reason, row.freeze_by, row.freeze_at, row.freeze_until)
+    return Environment(row.name, tuple(row.stages), row.description, row.created_at, freeze)
 
 
 class PostgresTokens:
@@ -125,6 +150,13 @@ class PostgresTokens:
     def list(self) -> Sequence[Token]:
         rows = self._connection.execute(sa.select(t.tokens).order_by(t.tokens.c.created_at, t.tokens.c.id))
         return [_token(row) for row in rows]
+
+    def held(self, ids: Collection[str]) -> Mapping[str, Token]:
+        known = sa.or_(sa.false(), *(same_id(t.tokens.c.id, token_id) for token_id in ids))
+        rows = self._connection.execute(
+            sa.select(t.tokens).where(known).order_by(t.tokens.c.id).with_for_update(read=True)
+        )
+        return {row.id: _token(row) for row in rows}
 
     def revoke(self, token_id: str, at: datetime) -> Token:
         row = self._connection.execute(

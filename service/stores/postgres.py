@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from service.domain.errors import ConcurrentChange, Conflict, InvalidInput, Unavailable
+from service.stores.answer_rows import PostgresAnswers
 from service.stores.audit_rows import PostgresAudit
 from service.stores.delivery_rows import PostgresDeliveries
 from service.stores.event_rows import PostgresEvents
@@ -21,6 +22,7 @@ from service.stores.model_rows import PostgresModels
 from service.stores.origin_rows import PostgresOrigins
 from service.stores.place_rows import PostgresEnvironments, PostgresTokens, PostgresWorkspaces
 from service.stores.policy_rows import PostgresPolicies
+from service.stores.promotion_rows import PostgresPromotions
 from service.stores.queue import JobQueue
 from service.stores.references import PostgresReferences
 from service.stores.stage_rows import PostgresStages
@@ -93,6 +95,8 @@ class PostgresTransaction:
     events: PostgresEvents
     webhooks: PostgresWebhooks
     deliveries: PostgresDeliveries
+    promotions: PostgresPromotions
+    answers: PostgresAnswers
 
 
 class PostgresRegistry:
@@ -126,6 +130,8 @@ class PostgresRegistry:
                 events=events,
                 webhooks=PostgresWebhooks(connection, environments),
                 deliveries=PostgresDeliveries(connection, self._queue),
+                promotions=PostgresPromotions(connection),
+                answers=PostgresAnswers(connection),
             )
             events.flush()
             audit.flush()

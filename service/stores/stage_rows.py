@@ -1,25 +1,24 @@
-"""Rows of stage assignments and their transitions."""
+"""Rows of stages: what each holds, and every change of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
 
-from service.domain.environment import Assignment
+from service.domain.environment import Assignment, Place
 from service.domain.errors import NotFound
+from service.domain.history import ChangeKind, Stay, Transition
 from service.domain.model import ModelVersion
 from service.stores import tables as t
 from service.stores.place_rows import PostgresEnvironments
 from service.stores.version_rows import version_of
 
-_ASSIGNED = sa.select(t.assignments, t.versions.c.digest).join_from(
-    t.assignments,
-    t.versions,
-    (t.versions.c.model == t.assignments.c.model) & (t.versions.c.version == t.assignments.c.version),
-)
+_VERSION = (t.versions.c.model == t.assignments.c.model) & (t.versions.c.version == t.assignments.c.version)
+_ASSIGNED = sa.select(t.assignments, t.versions.c.digest).join_from(t.assignments, t.versions, _VERSION)
 _CURRENT = (
     sa.select(
         t.versions,
@@ -28,100 +27,92 @@ _CURRENT = (
         t.assignments.c.assigned_at,
         t.assignments.c.comment,
     )
-    .join_from(
-        t.assignments,
-        t.versions,
-        (t.versions.c.model == t.assignments.c.model) & (t.versions.c.version == t.assignments.c.version),
-    )
+    .join_from(t.assignments, t.versions, _VERSION)
     .where(
         t.assignments.c.environment == sa.bindparam("environment"),
         t.assignments.c.model == sa.bindparam("model"),
         t.assignments.c.stage == sa.bindparam("stage"),
     )
 )
+_CHANGES = sa.select(t.transitions).where(
+    t.transitions.c.environment == sa.bindparam("environment"),
+    t.transitions.c.model == sa.bindparam("model"),
+    t.transitions.c.stage == sa.bindparam("stage"),
+)
+_NEWEST = _CHANGES.order_by(t.transitions.c.revision.desc())
 
 
 class PostgresStages:
+    """Implements `service.usecases.stage_ports.Stages`.
+
+    Locks are taken in one order, so that they never wait in a circle: rows of environments, then models (shared,
+    or one model alone), then places, each sorted.
+    """
+
     def __init__(self, connection: sa.Connection, environments: PostgresEnvironments) -> None:
         self._connection = connection
         self._environments = environments
 
-    def assign(self, wanted: Assignment) -> Assignment:
-        # The environment's row serialises assignments against a change of its stages.
-        self._connection.execute(
-            sa.select(t.environments.c.name)
-            .where(t.environments.c.name == wanted.environment)
-            .with_for_update(read=True)
-        )
-        if wanted.stage not in self._environments.get(wanted.environment).stages:
-            raise NotFound("stage", wanted.stage, f"Environment {wanted.environment!r} has no stage {wanted.stage!r}.")
-        # One lock for each (environment, model, stage), also before its first row exists.
-        self._connection.execute(
-            sa.text("SELECT pg_advisory_xact_lock(hashtextextended(:key, 0))"),
-            {"key": f"stage\n{wanted.environment}\n{wanted.model}\n{wanted.stage}"},
-        )
-        digest = self._digest(wanted.model, wanted.version)
-        current = self._connection.execute(_ASSIGNED.where(self._place(wanted))).one_or_none()
-        if current is not None and current.version == wanted.version:
-            return _assignment(current)
-        revision = self._next_revision(wanted)
-        written = replace(wanted, digest=digest, revision=revision)
-        self._write(written, None if current is None else current.version)
-        return written
+    def lock(self, places: Collection[Place]) -> None:
+        for name in sorted({place.environment for place in places}):
+            # The environment's row serialises changes of its stages against a change of the environment.
+            stages = self._environments.stages_for_share(name)
+            for place in sorted(places):
+                if place.environment == name and place.stage not in stages:
+                    raise no_stage(place)
+        models = [f"model\n{name}" for name in sorted({place.model for place in places})]
+        keys = ["stage\n" + "\n".join(place) for place in sorted(places)]
+        # Also before a place's first row exists. One after the other: a single query may evaluate in any order.
+        self._advise("pg_advisory_xact_lock_shared", models)
+        self._advise("pg_advisory_xact_lock", keys)
 
-    def _digest(self, model: str, version: int) -> str:
-        digest: str | None = self._connection.scalar(
-            sa.select(t.versions.c.digest).where(t.versions.c.model == model, t.versions.c.version == version)
-        )
-        if digest is None:
-            known = self._connection.scalar(sa.select(t.models.c.name).where(t.models.c.name == model))
-            if known is None:
-                raise NotFound("model", model)
-            raise NotFound("version", str(version), f"Model {model!r} has no version {version}.")
-        return digest
+    def lock_model(self, model: str) -> None:
+        self._advise("pg_advisory_xact_lock", [f"model\n{model}"])
 
-    def _next_revision(self, wanted: Assignment) -> int:
-        last: int | None = self._connection.scalar(
-            sa.select(sa.func.max(t.transitions.c.revision)).where(
-                t.transitions.c.environment == wanted.environment,
-                t.transitions.c.model == wanted.model,
-                t.transitions.c.stage == wanted.stage,
-            )
-        )
-        return (last or 0) + 1
+    def _advise(self, function: str, keys: list[str]) -> None:
+        for key in keys:
+            self._connection.execute(sa.text(f"SELECT {function}(hashtextextended(:key, 0))"), {"key": key})
 
-    def _place(self, wanted: Assignment) -> sa.ColumnElement[bool]:
-        return sa.and_(
-            t.assignments.c.environment == wanted.environment,
-            t.assignments.c.model == wanted.model,
-            t.assignments.c.stage == wanted.stage,
-        )
+    def last(self, place: Place) -> Transition | None:
+        return self._first(_NEWEST.limit(1), place)
 
-    def _write(self, written: Assignment, previous: int | None) -> None:
-        place = {"environment": written.environment, "model": written.model, "stage": written.stage}
+    def change(self, transition: Transition) -> None:
+        self._connection.execute(sa.insert(t.transitions).values(**vars(transition)))
+        place = {"environment": transition.environment, "model": transition.model, "stage": transition.stage}
+        if transition.version is None:
+            here = [t.assignments.c[name] == value for name, value in place.items()]
+            self._connection.execute(sa.delete(t.assignments).where(*here))
+            return
         values = {
-            "version": written.version,
-            "revision": written.revision,
-            "assigned_by": written.assigned_by,
-            "assigned_at": written.assigned_at,
-            "comment": written.comment,
+            "version": transition.version,
+            "revision": transition.revision,
+            "assigned_by": transition.actor,
+            "assigned_at": transition.at,
+            "comment": transition.comment,
         }
-        if previous is None:
-            self._connection.execute(sa.insert(t.assignments).values(**place, **values))
-        else:
-            self._connection.execute(sa.update(t.assignments).where(self._place(written)).values(**values))
         self._connection.execute(
-            sa.insert(t.transitions).values(
-                **place,
-                revision=written.revision,
-                version=written.version,
-                digest=written.digest,
-                previous_version=previous,
-                actor=written.assigned_by,
-                comment=written.comment,
-                at=written.assigned_at,
-            )
+            insert(t.assignments)
+            .values(**place, **values)
+            .on_conflict_do_update(index_elements=list(place), set_=values)
         )
+
+    def change_at(self, place: Place, revision: int) -> Transition:
+        found = self._first(_CHANGES.where(t.transitions.c.revision == revision), place)
+        if found is None:
+            raise NotFound("revision", str(revision), f"Stage {place.stage!r} has no revision {revision}.")
+        return found
+
+    def restorable(self, place: Place, below: int, other_than: int | None) -> Transition | None:
+        withdrawn = sa.select(t.versions.c.version).where(
+            t.versions.c.model == place.model, t.versions.c.withdrawn_at.is_not(None)
+        )
+        query = _NEWEST.where(
+            t.transitions.c.revision < below,
+            t.transitions.c.version.is_not(None),
+            t.transitions.c.version.is_distinct_from(other_than),
+            t.transitions.c.version.not_in(withdrawn),
+        )
+        return self._first(query.limit(1), place)
 
     def current(self, environment: str, model: str, stage: str) -> tuple[Assignment, ModelVersion]:
         row = self._connection.execute(
@@ -145,7 +136,7 @@ class PostgresStages:
     def _absence(self, environment: str, model: str, stage: str) -> NotFound:
         """Which part of the address leads nowhere."""
         if stage not in self._environments.get(environment).stages:
-            return NotFound("stage", stage, f"Environment {environment!r} has no stage {stage!r}.")
+            return no_stage(Place(environment, model, stage))
         if self._connection.scalar(sa.select(t.models.c.name).where(t.models.c.name == model)) is None:
             return NotFound("model", model)
         return NotFound("assignment", stage, f"No version of {model!r} is in {environment}/{stage}.")
@@ -153,8 +144,55 @@ class PostgresStages:
     def list(self, environment: str) -> Sequence[Assignment]:
         query = _ASSIGNED.where(t.assignments.c.environment == environment)
         order = (t.assignments.c.model, t.assignments.c.stage)
-        return [_assignment(row) for row in self._connection.execute(query.order_by(*order))]
+        return [Assignment(**row._mapping) for row in self._connection.execute(query.order_by(*order))]
+
+    def holding(self, model: str, version: int) -> Sequence[Place]:
+        a = t.assignments.c
+        query = sa.select(a.environment, a.model, a.stage).where(a.model == model, a.version == version)
+        return sorted(Place(*row) for row in self._connection.execute(query))
+
+    def history(self, place: Place, limit: int, before: int | None) -> Sequence[Transition]:
+        query = _NEWEST.limit(limit)
+        if before is not None:
+            query = query.where(t.transitions.c.revision < before)
+        return [_transition(row) for row in self._connection.execute(query, place._asdict())]
+
+    def change_by(self, place: Place, at: datetime) -> Transition | None:
+        return self._first(_NEWEST.where(t.transitions.c.at <= at).limit(1), place)
+
+    def stays(self, model: str, version: int) -> Sequence[Stay]:
+        c = t.transitions.c
+        place = (c.environment, c.stage)
+        ends = sa.select(
+            c.environment,
+            c.stage,
+            c.revision,
+            c.version,
+            c.at.label("since"),
+            c.actor.label("by"),
+            c.kind,
+            sa.func.lead(c.at).over(partition_by=place, order_by=c.revision).label("until"),
+            sa.func.lead(c.kind).over(partition_by=place, order_by=c.revision).label("ended_by"),
+        ).where(c.model == model)
+        all_stays = ends.subquery()
+        s = all_stays.c
+        columns = [s[name] for name in Stay.__dataclass_fields__]
+        query = sa.select(*columns).where(s.version == version).order_by(s.environment, s.stage, s.revision)
+        return [_stay(row) for row in self._connection.execute(query)]
+
+    def _first(self, query: sa.Select[Any], place: Place) -> Transition | None:
+        row = self._connection.execute(query, place._asdict()).one_or_none()
+        return None if row is None else _transition(row)
 
 
-def _assignment(row: sa.Row[Any]) -> Assignment:
-    return Assignment(**row._mapping)
+def no_stage(place: Place) -> NotFound:
+    return NotFound("stage", place.stage, f"Environment {place.environment!r} has no stage {place.stage!r}.")
+
+
+def _transition(row: sa.Row[Any]) -> Transition:
+    return Transition(**{**row._mapping, "kind": ChangeKind(row.kind)})
+
+
+def _stay(row: sa.Row[Any]) -> Stay:
+    ended_by = None if row.ended_by is None else ChangeKind(row.ended_by)
+    return Stay(**{**row._mapping, "kind": ChangeKind(row.kind), "ended_by": ended_by})

@@ -45,6 +45,10 @@ environments = sa.Table(
     sa.Column("stages", ARRAY(sa.Text), nullable=False),
     sa.Column("description", sa.Text, nullable=False),
     _time("created_at", default=True),
+    sa.Column("freeze_reason", sa.Text),  # null: not frozen
+    sa.Column("freeze_by", sa.Text),
+    _time("freeze_at", optional=True),
+    _time("freeze_until", optional=True),
 )
 
 tokens = sa.Table(
@@ -261,9 +265,36 @@ versions = sa.Table(
     sa.Column("original_version", sa.Text, nullable=False),
     sa.Column("created_by", sa.Text, nullable=False),
     _time("created_at", default=True),
+    sa.Column("withdrawn_reason", sa.Text),  # null: not withdrawn
+    sa.Column("withdrawn_by", sa.Text),
+    _time("withdrawn_at", optional=True),
     sa.Index("versions_digest_idx", "digest"),
     sa.Index("versions_run_id_idx", "run_id"),
     sa.Index("versions_original_idx", "workspace", "original_model"),
+)
+
+transitions = sa.Table(
+    "transitions",
+    metadata,
+    sa.Column("environment", sa.Text, primary_key=True),
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("stage", sa.Text, primary_key=True),
+    sa.Column("revision", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("version", sa.Integer),
+    sa.Column("digest", sa.Text),
+    sa.Column("previous_version", sa.Integer),
+    sa.Column("previous_digest", sa.Text),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("promotion_id", UUID(as_uuid=False)),
+    sa.Column("restores", sa.BigInteger),
+    sa.Column("over_freeze", sa.Boolean, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("actor_id", sa.Text, nullable=False),
+    sa.Column("comment", sa.Text, nullable=False),
+    _time("at"),
+    sa.CheckConstraint("kind IN ('promotion', 'rollback', 'withdrawal', 'import', 'emptied')", name="kind"),
+    sa.CheckConstraint("(version IS NULL) = (digest IS NULL)", name="digest"),
+    sa.Index("transitions_model_version_idx", "model", "version"),
 )
 
 assignments = sa.Table(
@@ -278,22 +309,13 @@ assignments = sa.Table(
     _time("assigned_at"),
     sa.Column("comment", sa.Text, nullable=False),
     sa.ForeignKeyConstraint(["model", "version"], [versions.c.model, versions.c.version]),
+    # What is current is a change that was recorded.
+    sa.ForeignKeyConstraint(
+        ["environment", "model", "stage", "revision"],
+        [transitions.c.environment, transitions.c.model, transitions.c.stage, transitions.c.revision],
+        name="assignments_transition_fkey",
+    ),
     sa.Index("assignments_model_version_idx", "model", "version"),
-)
-
-transitions = sa.Table(
-    "transitions",
-    metadata,
-    sa.Column("environment", sa.Text, primary_key=True),
-    sa.Column("model", sa.Text, primary_key=True),
-    sa.Column("stage", sa.Text, primary_key=True),
-    sa.Column("revision", sa.BigInteger, primary_key=True, autoincrement=False),
-    sa.Column("version", sa.Integer),
-    sa.Column("digest", sa.Text),
-    sa.Column("previous_version", sa.Integer),
-    sa.Column("actor", sa.Text, nullable=False),
-    sa.Column("comment", sa.Text, nullable=False),
-    _time("at"),
 )
 
 policies = sa.Table(

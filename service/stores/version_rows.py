@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from service.domain.errors import Conflict
 from service.domain.layout import version_uri
-from service.domain.model import Lineage, Manifest, ModelVersion
+from service.domain.model import Lineage, Manifest, ModelVersion, Withdrawal
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
 from service.stores.plain import plain
@@ -219,6 +219,9 @@ def mlflow_has_model(connection: sa.Connection, name: str) -> bool:
 
 def version_of(row: sa.Row[Any]) -> ModelVersion:
     known = {key: value for key, value in row.lineage.items() if key in _LINEAGE_FIELDS}
+    withdrawn = None
+    if row.withdrawn_at is not None:
+        withdrawn = Withdrawal(row.withdrawn_reason, row.withdrawn_by, row.withdrawn_at)
     return ModelVersion(
         model=row.model,
         version=row.version,
@@ -231,6 +234,7 @@ def version_of(row: sa.Row[Any]) -> ModelVersion:
         flavors=row.flavors,
         signature=row.signature,
         lineage=Lineage(**known),
+        withdrawn=withdrawn,
     )
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
-from service.domain.environment import Assignment
+from service.domain.environment import Place
+from service.domain.history import ChangeKind
 from service.domain.importing import Import
 from service.domain.model import ModelVersion
+from service.domain.promotion import Promotion
 from service.usecases.import_plan import Plan
 from service.usecases.ports import ModelDetails, NewPrompt, NewVersion, PromptVersion, TrackingCounts
+from service.usecases.promote import Request
 
 SHOWN = 10_000
 """Rows of each list in a report; how many more there are is told beside."""
@@ -31,6 +33,7 @@ class Report:
         self._models: list[dict[str, str]] = []
         self._incomplete = list(plan.incomplete)
         self._stages: list[dict[str, Any]] = []
+        self._instead_of: dict[Place, list[int]] = {}
 
     def tracking(self, counts: TrackingCounts) -> None:
         self._experiments.update(counts.experiments)
@@ -77,7 +80,7 @@ class Report:
                 aliases[alias] = here
         return replace(details, aliases=aliases)
 
-    def assignments(self, at: datetime) -> Iterator[Assignment]:
+    def stages_wanted(self) -> Sequence[Request]:
         """The source's stages, when the caller named an environment to apply them to.
 
         Of several versions in one stage the highest of the source's numbers wins, as in MLflow's own look-up of a
@@ -85,33 +88,29 @@ class Report:
         """
         environment = self._import.options.environment
         if not environment:
-            return
-        stages: dict[tuple[str, str], list[tuple[NewVersion, ModelVersion]]] = {}
+            return []
+        stages: dict[Place, list[ModelVersion]] = {}
         for wanted, got in sorted(self._versions, key=lambda pair: pair[0].number or 0, reverse=True):
             stage = wanted.lineage["original_stage"]
             if stage and stage != "None":
-                stages.setdefault((got.model, stage), []).append((wanted, got))
-        for (model, stage), ((_, got), *others) in stages.items():
-            self._stages.append(
-                {
-                    "environment": environment,
-                    "model": model,
-                    "stage": stage,
-                    "version": got.version,
-                    "instead_of": [other.version for _, other in others],
-                }
-            )
-            yield Assignment(
-                environment=environment,
-                model=model,
-                stage=stage,
-                version=got.version,
-                digest=got.digest,
-                revision=0,
-                assigned_by=self._import.created_by,
-                assigned_at=at,
-                comment=f"stage of {self._import.workspace}, by import {self._import.id}",
-            )
+                stages.setdefault(Place(environment, got.model, stage), []).append(got)
+        self._instead_of = {place: [got.version for got in others] for place, (_, *others) in stages.items()}
+        comment = f"stage of {self._import.workspace}, by import {self._import.id}"
+        return [
+            Request(place, version=got.version, comment=comment, kind=ChangeKind.IMPORT)
+            for place, (got, *_) in stages.items()
+        ]
+
+    def promoted(self, request: Request, promotion: Promotion) -> None:
+        row = {"state": promotion.state, "promotion": promotion.id or None, "revision": promotion.revision}
+        self._stages.append({**self._stage(request), **row})
+
+    def not_promoted(self, request: Request, problem: Mapping[str, Any]) -> None:
+        self._stages.append({**self._stage(request), "state": "refused", "problem": problem})
+
+    def _stage(self, request: Request) -> dict[str, Any]:
+        place = request.place
+        return {**place._asdict(), "version": request.version, "instead_of": self._instead_of[place]}
 
     def document(self) -> dict[str, Any]:
         """Plain JSON; for every kind `created + updated + skipped + failed = found`."""

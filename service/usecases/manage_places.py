@@ -12,6 +12,7 @@ from service.domain.names import check_slug, check_stage
 from service.domain.workspace import KINDS, Workspace
 from service.usecases.ports import Clock, RegistryStore
 from service.usecases.record_change import record
+from service.usecases.remove_environment import remove_environment
 
 
 def put_workspace(
@@ -81,7 +82,7 @@ def delete_environment(store: RegistryStore, clock: Clock, by: Principal, name: 
     """Raises NotFound, or InUse when a stage holds a version."""
     with store.transaction() as tx:
         before = _environment(tx.environments.get(name))
-        tx.environments.delete(name)
+        remove_environment(tx, clock, by, name)
         record(tx, Change("environment.deleted", by, environment=name, before=before), clock())
 
 

@@ -5,17 +5,17 @@ Every store method raises `Unavailable` when the part behind it does not answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, BinaryIO, Protocol
 
 from service.domain.audit import AuditQuery, AuditRow, Change
-from service.domain.environment import Assignment, Environment
+from service.domain.environment import Environment, Freeze
 from service.domain.identity import Token
 from service.domain.importing import Import, ImportState
-from service.domain.model import Manifest, ModelVersion, RegisteredModel
+from service.domain.model import Manifest, ModelVersion, RegisteredModel, Withdrawal
 from service.domain.uploading import Upload
 from service.domain.workspace import Workspace
 from service.exports.evaluation import EvaluationDatasetRecord
@@ -25,6 +25,7 @@ from service.exports.spans import SpanRecord
 from service.exports.traces import TraceRecord
 from service.usecases.event_ports import Deliveries, Events, Webhooks
 from service.usecases.policy_ports import Evidence, Policies
+from service.usecases.stage_ports import Answers, Promotions, Stages
 
 Clock = Callable[[], datetime]
 
@@ -137,7 +138,10 @@ class Workspaces(Protocol):
 
 class Environments(Protocol):
     def put(self, environment: Environment) -> bool:
-        """Create or replace; true when created. Raises InUse when a stage left out still has a version."""
+        """Create or replace all but `created_at` and `freeze`; true when created.
+
+        Raises InUse when a stage left out still has a version.
+        """
         ...
 
     def get(self, name: str) -> Environment:
@@ -150,6 +154,10 @@ class Environments(Protocol):
         """With its webhooks. Raises NotFound(kind="environment"), InUse when a stage has a version."""
         ...
 
+    def freeze(self, name: str, freeze: Freeze | None) -> None:
+        """Set or lift the freeze, after every change of a stage that is under way. Raises NotFound."""
+        ...
+
 
 class Tokens(Protocol):
     def add(self, token: Token, hash: bytes) -> None: ...
@@ -157,6 +165,10 @@ class Tokens(Protocol):
     def find(self, hash: bytes) -> Token | None: ...
 
     def list(self) -> Sequence[Token]: ...
+
+    def held(self, ids: Collection[str]) -> Mapping[str, Token]:
+        """The tokens of these ids that there are; they cannot be revoked before the transaction ends."""
+        ...
 
     def revoke(self, token_id: str, at: datetime) -> Token:
         """Raises NotFound(kind="token"); revoking twice keeps the first time."""
@@ -262,6 +274,14 @@ class Models(Protocol):
 
     def version(self, model: str, version: int) -> ModelVersion:
         """Raises NotFound(kind="version")."""
+        ...
+
+    def of_digest(self, model: str, digest: str) -> Sequence[ModelVersion]:
+        """The model's versions with exactly these bytes, the highest number first. Raises NotFound(kind="model")."""
+        ...
+
+    def withdraw(self, model: str, version: int, withdrawal: Withdrawal | None) -> ModelVersion:
+        """Set or take away the version's mark. Raises NotFound(kind="version")."""
         ...
 
     def manifest(self, digest: str) -> Manifest:
@@ -450,21 +470,6 @@ class Origins(Protocol):
         ...
 
 
-class Stages(Protocol):
-    def assign(self, wanted: Assignment) -> Assignment:
-        """Make `wanted.version` the current one, with the next revision, and record the transition.
-
-        A version that is already current is left as it is. Raises NotFound for environment, model or version.
-        """
-        ...
-
-    def current(self, environment: str, model: str, stage: str) -> tuple[Assignment, ModelVersion]:
-        """Raises NotFound for the environment, stage or model, or kind="assignment" when the stage is empty."""
-        ...
-
-    def list(self, environment: str) -> Sequence[Assignment]: ...
-
-
 class References(Protocol):
     """What rows say about the bucket's folders, which end with a slash."""
 
@@ -526,13 +531,19 @@ class Transaction(Protocol):
     def references(self) -> References: ...
 
     @property
+    def audit(self) -> Audit: ...
+
+    @property
+    def promotions(self) -> Promotions: ...
+
+    @property
     def policies(self) -> Policies: ...
 
     @property
     def evidence(self) -> Evidence: ...
 
     @property
-    def audit(self) -> Audit: ...
+    def answers(self) -> Answers: ...
 
     @property
     def events(self) -> Events: ...

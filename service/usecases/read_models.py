@@ -35,19 +35,24 @@ def get_version(store: RegistryStore, by: Principal, name: str, number: int) -> 
     in the same words as what is not there.
     """
     with store.transaction() as tx:
-        model = tx.models.get(name)
-        if not _sees_all(by) and not _owns(by, model):
-            live = _live(tx, by)
-            if not _sees(by, model, live):
-                raise NotFound("model", name)
-            if (name, number) not in live:
-                raise NotFound("version", str(number), f"Model {name!r} has no version {number}.")
+        may_see_version(tx, by, name, number)
         return tx.models.version(name, number)
 
 
+def may_see_version(tx: Transaction, by: Principal, name: str, number: int) -> None:
+    """Raises NotFound unless the caller may see the version, if it is there."""
+    model = tx.models.get(name)
+    if not _sees_all(by) and not _owns(by, model):
+        live = _live(tx, by)
+        if not _sees(by, model, live):
+            raise NotFound("model", name)
+        if (name, number) not in live:
+            raise NotFound("version", str(number), f"Model {name!r} has no version {number}.")
+
+
 def _sees_all(by: Principal) -> bool:
-    """Whoever promotes chooses among all versions."""
-    return by.may(ADMIN) or bool(by.subjects("promote"))
+    """Whoever promotes or approves chooses among all versions."""
+    return by.may(ADMIN) or bool(by.subjects("promote") | by.subjects("approve"))
 
 
 def _owns(by: Principal, model: RegisteredModel) -> bool:

@@ -13,13 +13,12 @@ from functools import partial
 from typing import Any
 
 from service.domain.audit import Change
-from service.domain.errors import ConcurrentChange, RegistryError, Unavailable
+from service.domain.errors import ConcurrentChange, Conflict, RegistryError, Unavailable
 from service.domain.identity import Principal
 from service.domain.importing import Import, ImportState
 from service.domain.layout import own_keys
 from service.exports.archive import Limits
 from service.exports.survey import Survey, survey
-from service.usecases.assign_stage import put_into_stage
 from service.usecases.end_import import end_import
 from service.usecases.identify_archive import identified
 from service.usecases.import_artifacts import store_artifacts
@@ -38,6 +37,7 @@ from service.usecases.ports import (
     TrackingStore,
     Transaction,
 )
+from service.usecases.promote import promote
 from service.usecases.record_change import record
 from service.usecases.register_version import version_changed, version_registered
 from service.usecases.set_details import set_details
@@ -187,9 +187,18 @@ class Importer:
             wanted = report.renumbered(name, details, known)
             changed = set_details(tx, by, import_.workspace, name, wanted, now, created=made[name])
             report.model(name, details, created=made[name], changed=changed)
-        for assignment in report.assignments(now):
-            put_into_stage(tx, by, assignment)
+        self._promote(tx, import_, report)
         return report
+
+    def _promote(self, tx: Transaction, import_: Import, report: Report) -> None:
+        """Ask for the source's stages; what the environment refuses is told in the report, and the import goes on."""
+        wanted = report.stages_wanted()
+        tx.stages.lock([request.place for request in wanted])
+        for request in wanted:
+            try:
+                report.promoted(request, promote(tx, self.clock, import_.requester, request))
+            except Conflict as error:
+                report.not_promoted(request, self.problem(error))
 
 
 def _prompt_recorded(by: Principal, workspace: str, kept: PromptVersion) -> Change:

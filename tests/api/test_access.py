@@ -96,6 +96,21 @@ TABLE: dict[tuple[str, str], tuple[Any, str]] = {
     ("GET", "/v1/webhooks/{webhook}/deliveries/{delivery}"): (None, f"200 {UNSEEN}"),
     ("POST", "/v1/webhooks/{webhook}/deliveries/{delivery}/redeliver"): (None, f"202 {UNSEEN}"),
     ("DELETE", "/v1/webhooks/{webhook}"): (None, f"204 {UNSEEN}"),
+    ("POST", f"{MODEL}/promotions"): ({"stage": "Production", "version": 1}, "200 403 403 403 200 403"),
+    ("POST", f"{STAGE}/rollback"): ({"to_revision": 1}, "200 403 403 403 200 403"),
+    ("DELETE", f"{MODEL}/stages/Staging"): (None, "404 403 403 403 404 403"),
+    ("GET", f"{STAGE}/history"): (None, "200 403 403 200 200 403"),
+    ("GET", "/v1/environments/prod/promotions"): (None, "200 403 403 200 200 403"),
+    # Whose promotion it is decides who may see it and decide on it: tests/api/test_approvals.py.
+    ("GET", "/v1/promotions/absent"): (None, "404 404 404 404 404 404"),
+    ("POST", "/v1/promotions/absent/approve"): ({}, "404 404 404 404 404 404"),
+    ("POST", "/v1/promotions/absent/reject"): ({}, "404 404 404 404 404 404"),
+    ("POST", "/v1/promotions/absent/cancel"): ({}, "404 404 404 404 404 404"),
+    ("GET", "/v1/models/orders/versions/1/where"): (None, "200 200 404 200 200 404"),
+    ("POST", "/v1/models/orders/versions/2/withdraw"): ({"reason": "bad", "then": "empty"}, f"200 {MANAGE}"),
+    ("POST", "/v1/models/orders/versions/2/reinstate"): ({"reason": "good"}, f"200 {MANAGE}"),
+    ("PUT", "/v1/environments/prod/freeze"): ({"reason": "sale"}, f"200 {MANAGE}"),
+    ("DELETE", "/v1/environments/prod/freeze"): (None, f"204 {MANAGE}"),
 }
 OPEN = ("/healthz", "/readyz", "/version", "/docs/", "/docs/swagger", "/docs/openapi.json")
 

@@ -13,6 +13,7 @@ from service.domain.layout import version_prefix
 from service.stores import mlflow_tables as m
 from service.wiring import Parts
 from tests.api.conftest import OTHER_RUN, Rows, Send, model_of
+from tests.api.matching import ID
 from tests.small_exports import (
     LOGGED,
     MLMODEL,
@@ -84,7 +85,16 @@ def test_several_versions_in_one_stage(places: FlaskClient, send: Send) -> None:
     report = send(files, environment="prod")
     assert [row["version"] for row in report["versions"]] == [10, 11]
     assert report["stages"] == [
-        {"environment": "prod", "model": "orders", "stage": "Production", "version": 11, "instead_of": [10]}
+        {
+            "environment": "prod",
+            "model": "orders",
+            "stage": "Production",
+            "version": 11,
+            "instead_of": [10],
+            "state": "applied",
+            "promotion": ID,
+            "revision": 1,
+        }
     ]
     stage = places.get("/v1/environments/prod/models/orders/stages/Production").get_json()
     assert stage["lineage"]["original_version"] == "10"

@@ -72,6 +72,7 @@ def shown(number: int, run_id: str, files: Manifest, **fields: Any) -> dict[str,
         "created_at": NOW,
         "flavors": {},
         "signature": None,
+        "withdrawn": None,
         **fields,
     }
 

@@ -20,7 +20,7 @@ def workspace(name: str, **fields: Any) -> dict[str, Any]:
 
 
 def environment(name: str, **fields: Any) -> dict[str, Any]:
-    return {"name": name, "stages": DEFAULT_STAGES, "description": "", "created_at": NOW, **fields}
+    return {"name": name, "stages": DEFAULT_STAGES, "description": "", "created_at": NOW, "freeze": None, **fields}
 
 
 def test_a_workspace_is_created_changed_and_removed(client: FlaskClient) -> None:

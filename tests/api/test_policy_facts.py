@@ -16,6 +16,7 @@ from service.domain.policy import Approved, Facts, Refused, evaluate
 from service.usecases.policy_facts import gather
 from service.wiring import Parts
 from tests.conftest import export
+from tests.contract.samples import assign as assigned
 
 NAME = "orders-outliers-model"
 NOW = datetime(2026, 3, 27, 19, 0, tzinfo=UTC)
@@ -34,7 +35,7 @@ def assign(parts: Parts, place: str, version: int, hours_ago: float) -> None:
     environment, stage = place.split(":")
     then = NOW - timedelta(hours=hours_ago)
     with parts.store.transaction() as tx:
-        tx.stages.assign(Assignment(environment, NAME, stage, version, "", 0, "ci", then, ""))
+        assigned(tx, Assignment(environment, NAME, stage, version, "", 0, "ci", then, ""))
 
 
 def facts(parts: Parts, version: int, **given: Any) -> Facts:

@@ -14,14 +14,12 @@ from minio import Minio
 from service.embedded.objects import EmbeddedObjects
 from service.embedded.postgres import EmbeddedPostgres
 from service.settings import S3Settings
-from service.stores import mlflow_tables
 from service.stores.memory import MemoryObjects, MemoryRegistry
 from service.stores.objects import S3Objects
 from service.stores.postgres import make_engine
-from service.stores.tables import metadata
 from service.usecases.ports import ObjectStore
 from tests.conftest import database_url
-from tests.contract.registries import Registry, SeededPostgres
+from tests.contract.registries import Registry, SeededPostgres, empty
 from tests.parts.seaweedfs import SeaweedFS
 
 _numbers = itertools.count(1)
@@ -83,12 +81,5 @@ def store(request: pytest.FixtureRequest) -> Registry:
     if request.param == "memory":
         return MemoryRegistry()
     engine: sa.Engine = request.getfixturevalue("suite_engine")
-    with engine.begin() as connection:
-        connection.execute(sa.text("SET LOCAL session_replication_role = replica"))  # in any order
-        jobs: sa.TableClause = sa.table("procrastinate_jobs", schema="jobs")
-        tables: list[sa.TableClause] = [*metadata.tables.values(), *mlflow_tables.ALL, jobs]
-        connection.execute(sa.text("ALTER TABLE registry.audit DISABLE TRIGGER audit_append_only"))
-        for table in tables:
-            connection.execute(sa.delete(table))
-        connection.execute(sa.text("ALTER TABLE registry.audit ENABLE ALWAYS TRIGGER audit_append_only"))
+    empty(engine)
     return SeededPostgres(engine)

@@ -10,11 +10,11 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
+from service.domain.history import ChangeKind, Transition
 from service.domain.layout import folder_of, logged_model_of
 from service.domain.policy_facts import Evaluation
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
-from service.stores.memory_state import Transition
 from service.stores.postgres import PostgresRegistry
 from service.stores.queue import JobQueue
 from service.stores.run_spool import stored
@@ -253,7 +253,19 @@ class SeededPostgres(PostgresRegistry):
         order = (t.transitions.c.at, t.transitions.c.revision)
         with self._seeds.connect() as connection:
             rows = connection.execute(sa.select(t.transitions).order_by(*order))
-            return [Transition(**row._mapping) for row in rows]
+            return [Transition(**{**row._mapping, "kind": ChangeKind(row.kind)}) for row in rows]
+
+
+def empty(engine: sa.Engine) -> None:
+    """Delete every row that a test has left."""
+    with engine.begin() as connection:
+        connection.execute(sa.text("SET LOCAL session_replication_role = replica"))  # in any order
+        jobs: sa.TableClause = sa.table("procrastinate_jobs", schema="jobs")
+        tables: list[sa.TableClause] = [*t.metadata.tables.values(), *m.ALL, jobs]
+        connection.execute(sa.text("ALTER TABLE registry.audit DISABLE TRIGGER audit_append_only"))
+        for table in tables:
+            connection.execute(sa.delete(table))
+        connection.execute(sa.text("ALTER TABLE registry.audit ENABLE ALWAYS TRIGGER audit_append_only"))
 
 
 def _experiment(connection: sa.Connection, name: str, **values: int) -> int:

@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from service.domain.environment import Assignment, Environment
-from service.domain.identity import Scope, Token
+from service.domain.environment import Assignment, Environment, Place
+from service.domain.history import ChangeKind
+from service.domain.identity import Principal, Scope, Token
 from service.domain.importing import Import, ImportOptions, ImportState
 from service.domain.model import Manifest, ManifestFile
 from service.domain.workspace import Workspace
-from service.usecases.ports import NewVersion, RegistryStore
+from service.usecases.change_stage import Wanted, change_stage
+from service.usecases.ports import NewVersion, RegistryStore, Transaction
 
 STAGES = ("Staging", "Production")
 
@@ -90,6 +92,19 @@ def assignment(
 ) -> Assignment:
     """As a use case asks for it: without digest and revision."""
     return Assignment(environment, model, stage, version, "", 0, "ci", at(minutes), f"version {version}")
+
+
+def assign(tx: Transaction, wanted: Assignment) -> Assignment:
+    """Whatever policies say; answers with what is current then."""
+    place = Place(wanted.environment, wanted.model, wanted.stage)
+    tx.stages.lock([place])
+    version = tx.models.version(wanted.model, wanted.version)
+    last = tx.stages.last(place)
+    if last is None or last.version != version.version:
+        name = wanted.assigned_by
+        put = Wanted(version.version, version.digest, ChangeKind.PROMOTION, name, "", wanted.comment)
+        change_stage(tx, Principal("", name, ()), wanted.assigned_at, place, last, put)
+    return tx.stages.current(*place)[0]
 
 
 def fill(store: RegistryStore, *contents: str) -> None:

@@ -15,6 +15,7 @@ from service.stores.queue import JobQueue
 from service.usecases.ports import ModelDetails, Transaction
 from tests.contract.registries import Registry
 from tests.contract.samples import (
+    assign,
     assignment,
     at,
     environment,
@@ -59,7 +60,7 @@ def change_everything(tx: Transaction) -> None:
     tx.models.add_version(new_version("new", content="c"))
     tx.models.add_version(new_version("iris", content="d"))
     tx.models.set_details("iris", ModelDetails("text", {"tag": "value"}, {"alias": 1}))
-    tx.stages.assign(assignment(3))
+    assign(tx, assignment(3))
     tx.environments.delete("qa")
 
 
@@ -69,7 +70,7 @@ def filled(store: Registry) -> Registry:
     with store.transaction() as tx:
         tx.tokens.add(token(), b"a hash")
         tx.imports.add(new_import("a"), None)
-        tx.stages.assign(assignment(1))
+        assign(tx, assignment(1))
     return store
 
 

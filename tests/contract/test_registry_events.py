@@ -14,10 +14,9 @@ from service.domain.errors import NotFound
 from service.domain.event import Event
 from service.domain.identity import OPERATOR
 from service.domain.webhook import Attempt, Delivery, DeliveryState, Webhook
-from service.usecases.assign_stage import put_into_stage
 from service.usecases.dispatch_events import dispatch_events
 from tests.contract.registries import Registry
-from tests.contract.samples import assignment, at, environment, fill
+from tests.contract.samples import assign, assignment, at, environment, fill
 
 ABSENT = "00000000-0000-0000-0000-000000000000"
 
@@ -110,7 +109,7 @@ def test_a_change_of_a_stage_is_an_event_in_its_own_transaction(store: Registry)
 
     def fail() -> None:
         with store.transaction() as tx:
-            put_into_stage(tx, OPERATOR, assignment(1))
+            assign(tx, assignment(1))
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -118,12 +117,12 @@ def test_a_change_of_a_stage_is_an_event_in_its_own_transaction(store: Registry)
     assert waiting(store) == []
     for version in (1, 1, 2):
         with store.transaction() as tx:
-            put_into_stage(tx, OPERATOR, assignment(version, minutes=version))
+            assign(tx, assignment(version, minutes=version))
     with store.transaction() as tx:
         first, second = tx.events.waiting(10)
     assert (first.type, first.environment, first.model, first.at) == ("stage.changed", "prod", "iris", at(1))
     assert first.data["subject"] == "Production"
-    assert first.data["by"] == "operator"
+    assert first.data["by"] == "ci"
     assert first.data["before"] is None
     assert (second.data["before"]["revision"], second.data["after"]["revision"]) == (1, 2)
     assert len(store.jobs()) == 2, "what changes nothing is no event"

@@ -11,7 +11,7 @@ from service.domain.model import ModelVersion
 from service.domain.policy_facts import Evaluation, Measured
 from service.usecases.ports import RunInfo
 from tests.contract.registries import Registry
-from tests.contract.samples import assignment, at, exported, fill, manifest, new_version
+from tests.contract.samples import assign, assignment, at, exported, fill, manifest, new_version
 
 
 @pytest.fixture
@@ -95,8 +95,8 @@ def test_stretches(store: Registry) -> None:
     changes = [(1, 0), (2, 10), (1, 20), (3, 25), (2, 40), (3, 50)]
     with store.transaction() as tx:
         for version, minutes in changes:
-            tx.stages.assign(assignment(version, minutes=minutes))
-        tx.stages.assign(assignment(2, "Staging", minutes=5))
+            assign(tx, assignment(version, minutes=minutes))
+        assign(tx, assignment(2, "Staging", minutes=5))
     assert stretches(store, "a") == [(at(0), at(10)), (at(20), at(40)), (at(50), None)]
     assert stretches(store, "b") == [(at(10), at(20)), (at(40), at(50))]
     assert stretches(store, "b", "Staging") == [(at(5), None)]

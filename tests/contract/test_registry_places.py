@@ -8,7 +8,7 @@ import pytest
 
 from service.domain.errors import Conflict, InUse, NotFound
 from tests.contract.registries import Registry
-from tests.contract.samples import assignment, at, environment, fill, new_import, new_version, token, workspace
+from tests.contract.samples import assign, assignment, at, environment, fill, new_import, new_version, token, workspace
 
 # --- workspaces
 
@@ -114,7 +114,7 @@ def test_no_such_environment(store: Registry, name: str) -> None:
 def test_a_stage_in_use_cannot_be_left_out(store: Registry) -> None:
     fill(store, "a")
     with store.transaction() as tx:
-        tx.stages.assign(assignment(1, "Production"))
+        assign(tx, assignment(1, "Production"))
     with pytest.raises(InUse) as caught, store.transaction() as tx:
         tx.environments.put(environment("prod", ("Staging", "production"), "changed"))
     assert caught.value.where == {"field": "stages"}
@@ -127,7 +127,7 @@ def test_stages_may_change_around_the_one_in_use(store: Registry) -> None:
     fill(store, "a")
     with store.transaction() as tx:
         tx.environments.put(environment("qa"))
-        tx.stages.assign(assignment(1, "Production"))
+        assign(tx, assignment(1, "Production"))
         assert tx.environments.put(environment("prod", ("New", "Production"))) is False
         assert tx.environments.put(environment("qa", ("Other",))) is False
     with store.transaction() as tx:
@@ -139,7 +139,7 @@ def test_delete_an_environment(store: Registry) -> None:
     fill(store, "a")
     with store.transaction() as tx:
         tx.environments.put(environment("qa"))
-        tx.stages.assign(assignment(1))
+        assign(tx, assignment(1))
         tx.environments.delete("qa")
     with pytest.raises(InUse) as caught, store.transaction() as tx:
         tx.environments.delete("prod")

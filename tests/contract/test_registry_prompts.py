@@ -10,7 +10,7 @@ from service.domain.errors import Conflict, NotFound
 from service.exports.prompts import read_prompt
 from service.usecases.ports import NewPrompt, PromptVersion
 from tests.contract.registries import Registry
-from tests.contract.samples import assignment, fill, new_import, new_version, workspace
+from tests.contract.samples import assign, assignment, fill, new_import, new_version, workspace
 from tests.small_exports import prompt
 
 
@@ -75,6 +75,6 @@ def test_a_prompt_is_no_model(store: Registry, import_id: str) -> None:
         with pytest.raises(NotFound):
             tx.models.version("greeting", 1)
     with store.transaction() as tx, pytest.raises(NotFound):
-        tx.stages.assign(assignment(1, model="greeting"))
+        assign(tx, assignment(1, model="greeting"))
     with store.transaction() as tx, pytest.raises(NotFound):
         tx.stages.current("prod", "greeting", "Production")

@@ -6,11 +6,10 @@ from dataclasses import replace
 
 import pytest
 
-from service.domain.environment import Assignment
+from service.domain.environment import Assignment, Place
 from service.domain.errors import NotFound
-from service.stores.memory_state import Transition
 from tests.contract.registries import Registry
-from tests.contract.samples import assignment, at, environment, fill, manifest, new_version
+from tests.contract.samples import assign, assignment, at, environment, fill, manifest, new_version
 
 
 @pytest.fixture(autouse=True)
@@ -21,15 +20,15 @@ def _versions(store: Registry) -> None:
         tx.models.add_version(new_version("other"))
 
 
-def assign(store: Registry, wanted: Assignment) -> Assignment:
+def assigned(store: Registry, wanted: Assignment) -> Assignment:
     with store.transaction() as tx:
-        return tx.stages.assign(wanted)
+        return assign(tx, wanted)
 
 
 def assign_both(store: Registry, first: Assignment, second: Assignment) -> None:
     with store.transaction() as tx:
-        tx.stages.assign(first)
-        tx.stages.assign(second)
+        assign(tx, first)
+        assign(tx, second)
 
 
 def current(store: Registry, stage: str = "Production") -> Assignment:
@@ -41,24 +40,24 @@ def current(store: Registry, stage: str = "Production") -> Assignment:
 
 
 def test_assign(store: Registry) -> None:
-    assigned = assign(store, assignment(2, minutes=5))
-    assert assigned == replace(assignment(2, minutes=5), digest=manifest("b").digest, revision=1)
-    assert current(store) == assigned
+    done = assigned(store, assignment(2, minutes=5))
+    assert done == replace(assignment(2, minutes=5), digest=manifest("b").digest, revision=1)
+    assert current(store) == done
 
 
 def test_each_change_has_the_next_revision(store: Registry) -> None:
     versions = [1, 2, 1, 3]
-    assigned = [assign(store, assignment(version, minutes=version)) for version in versions]
-    assert [(each.version, each.revision) for each in assigned] == [(1, 1), (2, 2), (1, 3), (3, 4)]
-    assert current(store) == assigned[-1]
+    done = [assigned(store, assignment(version, minutes=version)) for version in versions]
+    assert [(each.version, each.revision) for each in done] == [(1, 1), (2, 2), (1, 3), (3, 4)]
+    assert current(store) == done[-1]
 
 
 def test_the_current_version_is_left_as_it_is(store: Registry) -> None:
-    first = assign(store, assignment(1))
+    first = assigned(store, assignment(1))
     again = replace(assignment(1, minutes=9), comment="again", assigned_by="someone")
-    assert assign(store, again) == first
+    assert assigned(store, again) == first
     assert current(store) == first
-    assert assign(store, assignment(2)).revision == 2
+    assert assigned(store, assignment(2)).revision == 2
     assert len(store.transitions()) == 2
 
 
@@ -69,8 +68,8 @@ def test_every_place_counts_for_itself(store: Registry) -> None:
         assignment(1, environment="qa"),
         assignment(1, model="other"),
     ]
-    assert [assign(store, place).revision for place in places] == [1, 1, 1, 1]
-    assert assign(store, assignment(2)).revision == 2
+    assert [assigned(store, place).revision for place in places] == [1, 1, 1, 1]
+    assert assigned(store, assignment(2)).revision == 2
     assert current(store, "Staging").version == 1
     with store.transaction() as tx:
         assert tx.stages.current("qa", "iris", "Production")[0].version == 1
@@ -79,22 +78,38 @@ def test_every_place_counts_for_itself(store: Registry) -> None:
 
 def test_transitions(store: Registry) -> None:
     for minutes, version in enumerate([1, 1, 3, 1]):
-        assign(store, assignment(version, minutes=minutes))
+        assigned(store, assignment(version, minutes=minutes))
     place = ("prod", "iris", "Production")
     a, c = manifest("a").digest, manifest("c").digest
-    assert list(store.transitions()) == [
-        Transition(*place, 1, 1, a, None, "ci", "version 1", at(0)),
-        Transition(*place, 2, 3, c, 1, "ci", "version 3", at(2)),
-        Transition(*place, 3, 1, a, 3, "ci", "version 1", at(3)),
+    rows = list(store.transitions())
+    told = [
+        (row.place, row.revision, row.version, row.digest, row.previous_version, row.previous_digest) for row in rows
     ]
+    assert told == [(place, 1, 1, a, None, None), (place, 2, 3, c, 1, a), (place, 3, 1, a, 3, c)]
+    assert [(row.actor, row.comment, row.at, row.kind) for row in rows] == [
+        ("ci", "version 1", at(0), "promotion"),
+        ("ci", "version 3", at(2), "promotion"),
+        ("ci", "version 1", at(3), "promotion"),
+    ]
+    with store.transaction() as tx:
+        assert list(tx.stages.history(Place(*place), 2, None)) == rows[:0:-1]
+        assert list(tx.stages.history(Place(*place), 2, 2)) == rows[:1]
+        assert tx.stages.last(Place(*place)) == rows[2]
+        assert [tx.stages.change_by(Place(*place), at(minute)) for minute in (-1, 0, 1, 2, 9)] == [
+            None,
+            rows[0],
+            rows[0],
+            rows[1],
+            rows[2],
+        ]
 
 
 def test_a_change_that_is_rolled_back_leaves_no_gap(store: Registry) -> None:
-    assign(store, assignment(1))
+    assigned(store, assignment(1))
     with pytest.raises(NotFound):
         assign_both(store, assignment(2), assignment(99, "Staging"))
     assert current(store).version == 1
-    assert assign(store, assignment(3)).revision == 2
+    assert assigned(store, assignment(3)).revision == 2
     assert [each.version for each in store.transitions()] == [1, 3]
 
 
@@ -116,9 +131,9 @@ def test_a_change_that_is_rolled_back_leaves_no_gap(store: Registry) -> None:
     ],
 )
 def test_assign_names_what_is_absent(store: Registry, changed: dict[str, object], kind: str, name: str) -> None:
-    first = assign(store, assignment(1))
+    first = assigned(store, assignment(1))
     with pytest.raises(NotFound) as caught:
-        assign(store, replace(assignment(2), **changed))  # type: ignore[arg-type]
+        assigned(store, replace(assignment(2), **changed))  # type: ignore[arg-type]
     assert caught.value.where == {"kind": kind, "name": name}
     assert current(store) == first
     assert len(store.transitions()) == 1
@@ -138,7 +153,7 @@ def test_assign_names_what_is_absent(store: Registry, changed: dict[str, object]
     ],
 )
 def test_current_names_what_is_absent(store: Registry, address: tuple[str, str, str], kind: str, name: str) -> None:
-    assign(store, assignment(1))
+    assigned(store, assignment(1))
     with store.transaction() as tx, pytest.raises(NotFound) as caught:
         tx.stages.current(*address)
     assert caught.value.where == {"kind": kind, "name": name}
@@ -148,11 +163,11 @@ def test_list(store: Registry) -> None:
     with store.transaction() as tx:
         assert list(tx.stages.list("prod")) == []
         assert list(tx.stages.list("absent")) == []
-    other = assign(store, assignment(1, model="other"))
-    staging = assign(store, assignment(2, "Staging"))
-    assign(store, assignment(1))
-    production = assign(store, assignment(3))
-    elsewhere = assign(store, assignment(3, environment="qa"))
+    other = assigned(store, assignment(1, model="other"))
+    staging = assigned(store, assignment(2, "Staging"))
+    assigned(store, assignment(1))
+    production = assigned(store, assignment(3))
+    elsewhere = assigned(store, assignment(3, environment="qa"))
     with store.transaction() as tx:
         assert list(tx.stages.list("prod")) == [production, staging, other]
         assert list(tx.stages.list("qa")) == [elsewhere]

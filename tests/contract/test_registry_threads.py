@@ -19,6 +19,7 @@ from service.domain.workspace import Workspace
 from service.usecases.ports import NewVersion, Transaction
 from tests.contract.registries import Registry
 from tests.contract.samples import (
+    assign,
     assignment,
     at,
     environment,
@@ -72,7 +73,7 @@ def finishing(one: Import, state: ImportState) -> Callable[[Transaction], bool]:
 
 
 def assigning(wanted: Assignment) -> Callable[[Transaction], Assignment]:
-    return lambda tx: tx.stages.assign(wanted)
+    return lambda tx: assign(tx, wanted)
 
 
 def changing(wanted: Environment) -> Callable[[Transaction], object]:
