@@ -17,7 +17,7 @@ from service.api.promotions import STAGE, asked, precondition
 from service.domain.environment import Assignment, Place
 from service.domain.model import ModelVersion
 from service.domain.promotion import PromotionState
-from service.usecases.hand_out import hand_out_files, read_stage, resolve_stage
+from service.usecases.hand_out import hand_out_files, read_stage
 from service.usecases.promote import Request, promote
 from service.usecases.read_history import stage_at
 from service.usecases.version_archive import version_archive

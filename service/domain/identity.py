@@ -10,9 +10,7 @@ from datetime import datetime
 from service.domain.errors import InvalidInput, NotAllowed
 
 TOKEN_PREFIX = "mreg_"  # noqa: S105 - what every token begins with, so that scanners find leaked ones
-_SCOPE = re.compile(
-    r"(admin|audit)|(import|read|promote|approve|webhook):(\*|[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?)"
-)
+_SCOPE = re.compile(r"(admin|audit)|(import|read|promote|approve|webhook):(\*|[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?)")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ import pytest
 
 from service.domain.errors import NotFound
 from service.domain.event import Event
-from service.domain.identity import OPERATOR
 from service.domain.webhook import Attempt, Delivery, DeliveryState, Webhook
 from service.usecases.dispatch_events import dispatch_events
 from tests.contract.registries import Registry
