@@ -122,7 +122,7 @@ def test_a_change_of_a_stage_is_an_event_in_its_own_transaction(store: Registry)
     assert (first.type, first.environment, first.model, first.at) == ("stage.changed", "prod", "iris", at(1))
     assert first.data["subject"] == "Production"
     assert first.data["by"] == "ci"
-    assert first.data["before"] is None
+    assert (first.data["before"]["revision"], first.data["before"]["version"]) == (0, None)
     assert (second.data["before"]["revision"], second.data["after"]["revision"]) == (1, 2)
     assert len(store.jobs()) == 2, "what changes nothing is no event"
 
