@@ -2,11 +2,13 @@
 
 What MLflow's clients ask for when they load `models:/<name>/<Stage>`, `models:/<name>@<stage in lower case>` or
 `models:/<name>/<version>`, answered from the environment's own stages. A reader sees exactly the versions that
-are in them. No MLflow code runs here.
+are in them. Whoever may promote may use MLflow's `transition-stage` too, which is a promotion. No MLflow code runs
+here.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,16 +18,19 @@ from service.api import request_ids
 from service.api.auth import identify
 from service.domain.audit import Change
 from service.domain.environment import Assignment
-from service.domain.errors import InvalidInput, NotAllowed, NotFound
+from service.domain.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from service.domain.identity import Scope
 from service.domain.layout import version_uri
 from service.domain.model import ModelVersion
+from service.domain.promotion import Promotion, PromotionState
 from service.hosting import mlflow_errors
 from service.hosting.artifact_store import ArtifactPath
 from service.hosting.artifacts import artifact_routes
+from service.usecases.transition_version import transition_version
 from service.wiring import Parts
 
 PREFIX = "/environments/<environment>"
+_NUMBER = re.compile("[1-9][0-9]{0,8}")
 ASKED = ("name", "version", "alias", "path")
 """Parameters that a record of a read tells."""
 
@@ -41,7 +46,7 @@ def make_environment_view(parts: Parts) -> Flask:
         if request.routing_exception is not None:
             return  # nothing is there: the error handlers answer
         environment = (request.view_args or {}).get("environment", "")
-        principal = identify(parts)
+        principal = g.principal = identify(parts)
         principal.require(Scope("read", environment), Scope("promote", environment))
         with parts.store.transaction() as tx:
             g.environment = tx.environments.get(environment)
@@ -96,6 +101,20 @@ def _registry_routes(name: str, parts: Parts) -> Blueprint:
     def get_model_version() -> Response:
         return jsonify({"model_version": _shown(parts, _one())})
 
+    @routes.post("/model-versions/transition-stage")
+    def transition_stage() -> Response:
+        name, version, stage = _parameter("name"), _parameter("version"), _parameter("stage")
+        if not _NUMBER.fullmatch(version):
+            raise NotFound("version", version[:80])
+        g.principal.require(Scope("promote", g.environment.name))
+        with parts.store.transaction() as tx:
+            promotion = transition_version(tx, parts.clock, g.principal, g.environment, name, int(version), stage)
+            moved = tx.models.version(name, int(version))
+            g.held = tx.stages.list(g.environment.name)
+        if promotion is not None and promotion.state is PromotionState.PENDING:
+            raise Conflict(f"It waits for approvals, see /v1/promotions/{promotion.id}.", promotion=promotion.id)
+        return jsonify({"model_version": _version(moved, _in_stage(moved, promotion))})
+
     @routes.get("/model-versions/get-download-uri")
     def get_download_uri() -> Response:
         return jsonify({"artifact_uri": version_uri(_one().digest)})
@@ -106,6 +125,8 @@ def _registry_routes(name: str, parts: Parts) -> Blueprint:
 def _parameter(name: str) -> str:
     body = request.get_json(silent=True) if request.method == "POST" else None
     value = body.get(name) if isinstance(body, dict) else request.args.get(name)
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)  # by hand a version is a number; MLflow's clients send a text
     if not isinstance(value, str) or not value:
         raise InvalidInput(f"The parameter {name!r} is needed.", field=name)
     return value
@@ -149,20 +170,29 @@ def _shown(parts: Parts, item: Assignment) -> dict[str, Any]:
     return _version(version, item)
 
 
-def _version(version: ModelVersion, item: Assignment) -> dict[str, Any]:
+def _in_stage(version: ModelVersion, promotion: Promotion | None) -> Assignment | None:
+    """Where the promotion brought the version; None when it was taken out."""
+    held = (item for item in g.held if (item.model, item.version) == (version.model, version.version))
+    return next((item for item in held if promotion is not None and item.stage == promotion.stage), None)
+
+
+def _version(version: ModelVersion, item: Assignment | None) -> dict[str, Any]:
+    """As the stage's; `item` None: as one that is in no stage."""
     created = round(version.created_at.timestamp() * 1000)
     return {
         "name": version.model,
         "version": str(version.version),
         "creation_timestamp": created,
-        "last_updated_timestamp": round(item.assigned_at.timestamp() * 1000),
-        "current_stage": item.stage,
+        "last_updated_timestamp": round(item.assigned_at.timestamp() * 1000) if item else created,
+        "current_stage": item.stage if item else "None",
         "description": version.description,
         "source": version_uri(version.digest),
         "run_id": version.run_id,
         "status": "READY",
         "tags": [{"key": "model_registry.digest", "value": version.digest}],
-        "aliases": [held.stage.lower() for held in _of(version.model) if held.version == version.version],
+        "aliases": [
+            held.stage.lower() for held in g.held if (held.model, held.version) == (version.model, version.version)
+        ],
     }
 
 

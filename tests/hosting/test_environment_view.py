@@ -103,3 +103,74 @@ def test_no_token(story: FlaskClient, parts: Parts) -> None:
     assert got.status_code == 401
     assert json.loads(got.data)["error_code"] == "UNAUTHENTICATED"
     assert "Basic" in got.headers["WWW-Authenticate"]
+
+
+def _transition(client: Client, environment: str, version: object, stage: str, **more: object) -> tuple[int, dict]:
+    body = {"name": "dummy-model", "version": version, "stage": stage, **more}
+    got = client.post(f"{API.format(environment)}/model-versions/transition-stage", json=body)
+    return got.status_code, got.json
+
+
+def _held(story: FlaskClient, environment: str) -> dict[str, int]:
+    rows = story.get(f"/v1/environments/{environment}/stages").json["assignments"]
+    return {row["stage"]: row["version"] for row in rows}
+
+
+def test_a_transition_is_a_promotion_of_that_environment(view: Callable[..., Client], story: FlaskClient) -> None:
+    status, moved = _transition(view("promote:prod"), "prod", "3", "production", archive_existing_versions=True)
+    assert (status, moved["model_version"]["version"], moved["model_version"]["current_stage"]) == (
+        200,
+        "3",
+        "Production",
+    )
+    assert _held(story, "prod") == {"Production": 3}
+    assert _held(story, "qa") == {"Production": 3, "Staging": 3}
+    history = story.get("/v1/environments/prod/models/dummy-model/stages/Production/history").json
+    newest = history["changes"][0]
+    assert (newest["version"], newest["previous_version"], newest["kind"]) == (3, 4, "promotion")
+    assert newest["comment"] == "by MLflow's transition-stage"
+
+
+def test_none_takes_a_version_out_and_archived_out_of_all_others(
+    view: Callable[..., Client], story: FlaskClient
+) -> None:
+    client = view("promote:qa", "promote:prod")
+    assert _transition(client, "qa", 3, "Archived")[1]["model_version"]["current_stage"] == "Archived"
+    assert _held(story, "qa") == {"Archived": 3}
+    assert _transition(client, "prod", "4", "None")[1]["model_version"]["current_stage"] == "None"
+    assert _held(story, "prod") == {}
+    assert _held(story, "qa") == {"Archived": 3}
+
+
+def test_transitions_that_are_refused_change_nothing(view: Callable[..., Client], story: FlaskClient) -> None:
+    for scopes in (("read:prod",), ("promote:qa",), ("read:prod", "promote:qa")):
+        assert _transition(view(*scopes), "prod", "3", "Production")[1]["error_code"] == "PERMISSION_DENIED"
+    client = view("promote:prod")
+    for version, stage, code in (
+        ("3", "Nowhere", "INVALID_PARAMETER_VALUE"),
+        ("99", "Production", "RESOURCE_DOES_NOT_EXIST"),
+        ("x", "Production", "RESOURCE_DOES_NOT_EXIST"),
+        ("", "Production", "INVALID_PARAMETER_VALUE"),
+    ):
+        assert _transition(client, "prod", version, stage)[1]["error_code"] == code
+    assert (
+        story.put("/v1/environments/prod/policy", json={"default": {"tags": [{"key": "approved"}]}}).status_code == 200
+    )
+    status, refused = _transition(client, "prod", "3", "Production")
+    assert (status, refused["error_code"]) == (409, "RESOURCE_CONFLICT")
+    assert _held(story, "prod") == {"Production": 4}
+
+
+def test_a_transition_that_needs_approval_waits_for_it(view: Callable[..., Client], story: FlaskClient) -> None:
+    rule = {"default": {"approvals": {"count": 1}}}
+    put = story.put("/v1/environments/prod/policy", json=rule)
+    assert put.status_code == 200, put.text
+    status, waiting = _transition(view("promote:prod"), "prod", "3", "Production")
+    assert (status, waiting["error_code"]) == (409, "RESOURCE_CONFLICT")
+    assert _held(story, "prod") == {"Production": 4}
+    place = waiting["message"].partition("see ")[2].rstrip(".")
+    secret = story.post("/v1/tokens", json={"name": "approver", "scopes": ["approve:prod"]}).json["token"]
+    headers = {"Authorization": f"Bearer {secret}"}
+    approved = story.post(f"{place}/approve", json={"comment": "ok"}, headers=headers)
+    assert (approved.status_code, approved.json["state"]) == (200, "applied"), approved.text
+    assert _held(story, "prod") == {"Production": 3}
