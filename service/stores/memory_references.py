@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from service.domain.importing import ImportState
 from service.domain.layout import ARCHIVES, folder_of, trace_of, version_prefix
+from service.domain.uploading import UploadState
 from service.stores.memory_state import State
 from service.stores.references import is_ours
 
@@ -19,6 +20,8 @@ class MemoryReferences:
         used: set[str | None] = {
             f"{ARCHIVES}{known.id}/" for known in imports if not known.state.final or known.state is ImportState.FAILED
         }
+        uploads = self._state.uploads.values()
+        used.update(f"{ARCHIVES}{held.id}/" for held in uploads if held.state is UploadState.OPEN)
         used.update(folder_of(run.artifact_uri) for run in self._state.runs.values())
         used.update(map(folder_of, self._state.logged_models.values()))
         used.update(map(version_prefix, self._state.manifests))

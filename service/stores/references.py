@@ -19,6 +19,7 @@ from service.domain.layout import (
     trace_of,
     version_prefix,
 )
+from service.domain.uploading import UploadState
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
 
@@ -41,8 +42,13 @@ class PostgresReferences:
 
     def _archives(self, folders: Iterable[str]) -> set[str]:
         ids = [import_of(folder) for folder in folders if folder.startswith(ARCHIVES)]
-        text = sa.cast(t.imports.c.id, sa.Text)
-        return {f"{ARCHIVES}{found}/" for found in self._found(text, text.in_(ids) & t.imports.c.state.in_(_READ))}
+        imports, uploads = (sa.cast(table.c.id, sa.Text) for table in (t.imports, t.uploads))
+        # One statement: an upload that is completed becomes an import in one commit.
+        read = sa.union(
+            sa.select(imports).where(imports.in_(ids), t.imports.c.state.in_(_READ)),
+            sa.select(uploads).where(uploads.in_(ids), t.uploads.c.state == UploadState.OPEN),
+        )
+        return {f"{ARCHIVES}{found}/" for found in self._connection.scalars(read)}
 
     def _runs(self, folders: Iterable[str]) -> set[str]:
         return self._located(run_of, folders, m.runs.c.run_uuid, m.runs.c.artifact_uri)
