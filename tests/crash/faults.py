@@ -136,9 +136,9 @@ class FaultyObjects:
         return done
 
     @contextmanager
-    def open(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[BinaryIO]:
+    def open(self, key: str, offset: int = 0, length: int | None = None, etag: str = "") -> Iterator[BinaryIO]:
         self._fuse.step("open")
-        with self._objects.open(key, offset, length) as body:
+        with self._objects.open(key, offset, length, etag) as body:
             yield Read(body, self._fuse, "open half way")  # type: ignore[misc]
 
     def copy(self, source: str, target: str) -> ObjectInfo:

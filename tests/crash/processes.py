@@ -9,6 +9,8 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -22,6 +24,10 @@ from service.settings import Settings
 from service.stores.queue import QUEUE
 from service.worker import MAINTENANCE, make_worker_app, work
 from tests.crash.faults import Fuse, Point, faulty_parts, watch_jobs
+from tests.crash.kills import KILLS
+
+PATIENCE = 120.0
+"""Seconds; the machine may be busy with other things."""
 
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(["tests.crash.processes", "pytest"])
@@ -49,16 +55,42 @@ def receive(settings: Settings, log: Path, at: Point | None, path: str, body: by
     os._exit(0 if response.status_code == 202 else 1)
 
 
+def until(true: Callable[[], bool], seconds: float = PATIENCE) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 @dataclass(frozen=True)
 class Running:
+    """A process that was started as a worker or for a request, as `kind` says."""
+
+    kind: str
     process: ForkServerProcess
     log: Path
 
-    def end(self, seconds: float = 60.0) -> bool:
+    def end(self) -> bool:
         """Wait for the end; whether it was killed."""
-        self.process.join(seconds)
+        self.ended()
         assert self.process.exitcode in (0, -signal.SIGKILL), (self.process.exitcode, self.steps()[-1:], self.errors())
         return self.process.exitcode == -signal.SIGKILL
+
+    def ended(self) -> None:
+        """Wait for the end, whatever it is."""
+        self.process.join(PATIENCE)
+        assert self.process.exitcode is not None, ("it goes on", self.steps()[-1:], self.errors())
+
+    def stopped(self) -> bool:
+        """Wait until it stands still; whether it does, and has not ended."""
+        until(lambda: not self.process.is_alive() or self._status() == "T")
+        return self.process.is_alive()
+
+    def _status(self) -> str:
+        try:
+            return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:  # it has just ended
+            return ""
 
     def steps(self) -> list[str]:
         return self.log.read_text().splitlines() if self.log.exists() else []
@@ -86,20 +118,20 @@ class Processes:
         """A worker that sends itself `sent` at a step; `look` after it first, as time would."""
         if look:
             self.look_after()
-        return self._start(run, at, sent)
+        return self._start("worker", run, at, sent)
 
     def steps(self, number: int) -> list[str]:
         """Of the process that was started as the `number`th."""
         return self._started[number].steps()
 
     def request(self, at: Point | None, path: str, body: bytes, token: str) -> Running:
-        return self._start(receive, at, path, body, token)
+        return self._start("request", receive, at, path, body, token)
 
-    def _start(self, target: object, *arguments: object) -> Running:
+    def _start(self, kind: str, target: object, *arguments: object) -> Running:
         log = self._logs / f"{len(self._started)}.log"
         process = _server.Process(target=target, args=(self._settings, log, *arguments))  # type: ignore[arg-type]
         process.start()
-        running = Running(process, log)
+        running = Running(kind, process, log)
         self._started.append(running)
         return running
 
@@ -122,6 +154,7 @@ class Processes:
 
     def close(self) -> None:
         for running in self._started:
+            KILLS[running.kind] += running.process.exitcode == -signal.SIGKILL
             if running.process.is_alive():
                 running.process.kill()
             running.process.join()

@@ -18,7 +18,9 @@ from service.domain.importing import ImportState
 from service.stores import tables as t
 from tests.conftest import export
 from tests.crash.conftest import MakePlace, Place, Undisturbed
-from tests.crash.faults import Point
+from tests.crash.faults import Point, points
+from tests.crash.invariants import unsettled
+from tests.crash.processes import Running, until
 from tests.small_exports import RUN, packed, run
 
 T = TypeVar("T")
@@ -26,6 +28,10 @@ RUNS = [RUN[:-1] + digit for digit in "0123456789"]
 ONE = "mlflow222-tool120-models"
 OTHER = "mlflow222-tool120-model-orders"
 """Its model, versions and runs are also in ONE."""
+
+
+ROUNDS = 10
+"""Of kills of one import; twenty are taken for a fault of the import itself."""
 
 
 def overlapping(runs: list[str]) -> bytes:
@@ -64,33 +70,59 @@ def test_two_imports_of_the_same_runs(make_place: MakePlace, workspaces: tuple[s
         assert len(found["runs"]) == sum(found["runs"].values()) == (10 if workspaces[0] == workspaces[1] else 14)
 
 
+def test_two_workers_killed_with_overlapping_exports(make_place: MakePlace) -> None:
+    """Both hold an import of the same model and runs when they die, again and again, each time a step later."""
+    whole = make_place()
+    for name in (ONE, OTHER):
+        whole.receive(export(name))
+        whole.finish()
+    expected = whole.check()
+    steps = points(whole.processes.steps(1))  # ONE's are these and more, whichever of the two a worker gets
+    place = make_place()
+    ids = [place.receive(export(name)) for name in (ONE, OTHER)]
+    kills = 0
+    for number in range(ROUNDS):
+        plan = [steps[len(steps) * twice // (2 * ROUNDS)] for twice in (2 * number, 2 * number + 1)]
+        place.processes.look_after()
+        workers = [place.processes.worker(point, look=False) for point in plan]
+        kills += sum([worker.end() for worker in workers])
+        assert unsettled(place.engine) == []
+    place.finish(2)
+    assert [place.state(import_id) for import_id in ids] == ["done", "done"]
+    found = place.check()
+    for kind in ("runs", "metrics", "model_versions", "objects"):
+        assert found[kind] == expected[kind]
+    assert kills >= ROUNDS
+
+
 def test_killed_from_outside(make_place: MakePlace, undisturbed: Callable[[str], Undisturbed]) -> None:
     """At any moment, not only at those that have a name."""
-    whole = undisturbed(ONE)
+    whole = undisturbed(OTHER)
     kills = 0
-    for _ in range(3):
+    for _ in range(2):
         place = make_place()
-        import_id = place.receive(export(ONE))
-        for number in range(10):
+        import_id = place.receive(export(OTHER))
+        for number in range(ROUNDS):
             worker = place.processes.worker()
-            time.sleep(whole.seconds * number / 12)
-            if worker.process.is_alive():
-                os.kill(worker.pid, signal.SIGKILL)
+            _come_to(worker, len(whole.steps) * number // (ROUNDS + 1))
+            os.kill(worker.pid, signal.SIGKILL)
             kills += worker.end()
         place.finish(2)
         assert place.state(import_id) is ImportState.DONE
         assert place.check() == whole.contents
-    assert kills >= 20
+    assert kills >= 2 * ROUNDS - 4
 
 
-COPY = "copy COPY public.metrics"
-STOPS: list[Point] = [("open", 0), ("put mlflow", 20), (COPY, 0), ("commit", 3), ("delete", 0)]
+def _come_to(worker: Running, count: int) -> None:
+    """Wait until it has taken so many steps, or has ended."""
+    until(lambda: len(worker.steps()) >= count or not worker.process.is_alive())
 
 
-@pytest.mark.parametrize(
-    ("point", "rival"),
-    [(point, "done") for point in STOPS] + [(point, "killed") for point in STOPS if point[0] != COPY],
-)
+STOPS: list[Point] = [("open", 0), ("put mlflow", 20), ("copy half way", 0), ("commit", 3), ("delete", 0)]
+
+
+@pytest.mark.parametrize("point", STOPS)
+@pytest.mark.parametrize("rival", ["done", "killed"])
 def test_a_slow_worker_is_taken_for_dead(
     place: Place, point: Point, rival: str, undisturbed: Callable[[str], Undisturbed]
 ) -> None:
@@ -98,26 +130,17 @@ def test_a_slow_worker_is_taken_for_dead(
     expected = undisturbed(OTHER).contents
     import_id = place.receive(export(OTHER))
     slow = place.processes.worker(point, sent=signal.SIGSTOP)
-    _stopped(slow.pid)
+    assert slow.stopped()
     with place.engine.begin() as connection:
         place.processes.age_heartbeats(connection)
     other = place.processes.worker(None if rival == "done" else ("put mlflow", 10))
-    other.end()
+    # Once its rows are committed there is nothing left to be killed in.
+    assert other.end() == (rival == "killed" and point[0] != "delete")
     os.kill(slow.pid, signal.SIGCONT)
-    slow.process.join(60)  # with an error, if it asks for a job: it has been struck off the list of workers
+    slow.ended()  # with an error, if it asks for a job: it has been struck off the list of workers
     place.finish(2)
     assert place.state(import_id) is ImportState.DONE
     assert place.check() == expected
-
-
-def _stopped(pid: int) -> None:
-    until = time.monotonic() + 60
-    while True:
-        with open(f"/proc/{pid}/stat") as file:
-            if file.read().rpartition(")")[2].split()[0] == "T":
-                return
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def test_the_same_archive_eight_times_at_once(place: Place) -> None:
@@ -157,7 +180,7 @@ def test_cancelled_while_it_runs(place: Place, point: Point) -> None:
     """Nothing of it is seen, and nothing stays in the bucket."""
     import_id = place.receive(export(OTHER))
     slow = place.processes.worker(point, sent=signal.SIGSTOP)
-    _stopped(slow.pid)
+    assert slow.stopped()
     canceller = threading.Thread(target=_cancel, args=(place, import_id))
     canceller.start()
     time.sleep(0.2)
