@@ -38,6 +38,7 @@ def run(settings: Settings, log: Path, at: Point | None, sent: signal.Signals) -
     os.dup2(os.open(log.with_suffix(".err"), os.O_WRONLY | os.O_CREAT | os.O_APPEND), sys.stderr.fileno())
     fuse = Fuse(log, at, sent)
     app = make_worker_app(settings, faulty_parts(settings, fuse))
+    app.periodic_registry.periodic_tasks.clear()  # what time brings comes when the test says so
     watch_jobs(app, fuse)
     logging.getLogger("procrastinate").setLevel(logging.WARNING)
     asyncio.run(_until_none_is_left(app))
