@@ -39,8 +39,9 @@ UNUSED = [
     f"mlflow/workspaces/dev/{OTHER}/artifacts/b/c.txt",
     f"mlflow/workspaces/gone/{RUN}/artifacts/a.txt",
     "mlflow/workspaces/dev/models/m-2/artifacts/MLmodel",
+    "mlflow/workspaces/dev/traces/tr-2/artifacts/traces.json",
 ]
-NOT_OURS = ["drop/dev/a.tar.gz", "mlflow/1/a/artifacts/x", "mlflow/workspaces/dev/traces/t/artifacts/x", "else/x"]
+NOT_OURS = ["drop/dev/a.tar.gz", "mlflow/1/a/artifacts/x", "mlflow/workspaces/dev/x", "else/x"]
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +81,7 @@ def referred_to(store: Registry) -> list[str]:
     """A key for everything that a row can refer to."""
     store.add_run(RunInfo(RUN, "1", "dev", artifact_uri(run_path("dev", RUN)), {}))
     store.add_logged_model(RUN, "model", artifact_uri(logged_model_path("dev", "m-1")))
+    store.add_trace("tr-1")
     upload = new_upload()
     with store.transaction() as tx:
         digest = tx.models.add_version(new_version()).digest
@@ -91,6 +93,7 @@ def referred_to(store: Registry) -> list[str]:
         version_prefix(digest) + "model/MLmodel",
         f"mlflow/workspaces/dev/{RUN}/artifacts/deep/down/a.txt",
         "mlflow/workspaces/dev/models/m-1/artifacts/MLmodel",
+        "mlflow/workspaces/dev/traces/tr-1/artifacts/traces.json",
     ]
 
 

@@ -90,7 +90,7 @@ class Running:
     def _status(self) -> str:
         try:
             return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
-        except FileNotFoundError:  # it has just ended
+        except (FileNotFoundError, ProcessLookupError):  # it has just ended
             return ""
 
     def steps(self) -> list[str]:

@@ -105,7 +105,7 @@ def test_killed_from_outside(make_place: MakePlace, undisturbed: Callable[[str],
         for number in range(ROUNDS):
             worker = place.processes.worker()
             _come_to(worker, len(whole.steps) * number // (ROUNDS + 1))
-            os.kill(worker.pid, signal.SIGKILL)
+            worker.process.kill()
             kills += worker.end()
         place.finish(2)
         assert place.state(import_id) is ImportState.DONE
