@@ -79,7 +79,7 @@ def received(store: Registry, state: ImportState, archive: str) -> str:
 
 def referred_to(store: Registry) -> list[str]:
     """A key for everything that a row can refer to."""
-    store.add_run(RunInfo(RUN, "1", "dev", artifact_uri(run_path("dev", RUN)), {}))
+    store.add_run(RunInfo(RUN, "900000", "dev", artifact_uri(run_path("dev", RUN)), {}))
     store.add_logged_model(RUN, "model", artifact_uri(logged_model_path("dev", "m-1")))
     store.add_trace("tr-1")
     upload = new_upload()
