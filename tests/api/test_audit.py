@@ -111,6 +111,7 @@ def test_an_import_and_what_it_brings(places: FlaskClient, run_imports: Callable
         "version.registered",
         "model.created",
         "stage.changed",
+        "promotion.applied",
         "import.done",
     ]
     me = trail(places, "&action=workspace.")[0]["actor_id"]
@@ -126,7 +127,8 @@ def test_an_import_and_what_it_brings(places: FlaskClient, run_imports: Callable
         assert row["after"]["digest"] == digests[number - 1]
     assert (rows[3]["model"], rows[3]["after"]) == ("orders", {"description": "", "tags": {}, "aliases": {}})
     assert (rows[4]["environment"], rows[4]["subject"], rows[4]["after"]["version"]) == ("prod", "Production", 1)
-    assert (rows[5]["subject"], rows[5]["after"]["counts"]["versions"]["created"]) == (sent["id"], 2)
+    assert (rows[5]["subject"], rows[5]["after"]["version"]) == ("Production", 1)
+    assert (rows[6]["subject"], rows[6]["after"]["counts"]["versions"]["created"]) == (sent["id"], 2)
 
 
 def test_what_a_later_export_changes(filled: FlaskClient, run_imports: Callable[[], int]) -> None:
@@ -202,7 +204,7 @@ def test_stages_and_files(filled: FlaskClient) -> None:
     filled.get(STAGE)
     files = filled.get(f"{STAGE}/files").get_json()
     filled.get(f"{STAGE}/archive")
-    changed, handed = trail(filled)[before:]
+    changed, applied, handed = trail(filled)[before:]
     old = filled.get("/v1/models/orders/versions/1").get_json()["digest"]
     assert told(changed) == {
         "action": "stage.changed",
@@ -210,9 +212,23 @@ def test_stages_and_files(filled: FlaskClient) -> None:
         "model": "orders",
         "subject": "Production",
         "before": {"version": 1, "digest": old, "revision": 1},
-        "after": {"version": 2, "digest": files["digest"], "revision": 2, "comment": "better"},
+        "after": {
+            "version": 2,
+            "digest": files["digest"],
+            "revision": 2,
+            "comment": "better",
+            "kind": "promotion",
+            "promotion": applied["after"]["promotion"],
+            "restores": None,
+            "over_freeze": False,
+        },
     }
-    assert changed["request_id"] == "r"
+    assert (applied["action"], applied["subject"], applied["after"]["revision"]) == (
+        "promotion.applied",
+        "Production",
+        2,
+    )
+    assert changed["request_id"] == applied["request_id"] == "r"
     assert told(handed) == {
         "action": "files.handed_out",
         "environment": "prod",
@@ -280,6 +296,7 @@ def test_filters(filled: FlaskClient) -> None:
         "version.registered",
         "model.created",
         "stage.changed",
+        "promotion.applied",
     }
     assert {row["workspace"] for row in trail(filled, "&workspace=other")} == {"other"}
     rows = trail(filled)

@@ -131,8 +131,9 @@ def test_a_stale_revision_is_refused_with_the_current_one(filled: FlaskClient, n
 def test_if_match(filled: FlaskClient, nothing_left: Unchanged) -> None:
     etag = filled.get(PRODUCTION).headers["ETag"]
     current = {"revision": 1, "version": 1, "digest": filled.get(PRODUCTION).get_json()["digest"]}
+    of_files = filled.get(f"{PRODUCTION}/files").headers["ETag"]
     with nothing_left():
-        for wrong in ('"other"', f"W/{etag}", filled.get(f"{PRODUCTION}/files").headers["ETag"], '"a", "b"'):
+        for wrong in ('"other"', f"W/{etag}", of_files, '"a", "b"'):
             answers = [
                 promote(filled, headers={"If-Match": wrong}),
                 rolled_back(filled, {"If-Match": wrong}),

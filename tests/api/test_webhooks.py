@@ -191,7 +191,7 @@ def test_who_manages_which(places: FlaskClient, caller: Callable[[str], Headers]
 
 def test_what_is_to_be_delivered_is_told(filled: FlaskClient, parts: Parts) -> None:
     dispatch_events(parts.store, parts.clock)  # what the fixture changed
-    hooks = {name: make(filled, environment=name) for name in ("prod", "qa")}
+    hooks = {name: make(filled, environment=name, events=["stage.changed"]) for name in ("prod", "qa")}
     assert filled.put("/v1/environments/prod/models/orders/stages/Staging", json={"version": 2}).status_code == 200
     dispatch_events(parts.store, parts.clock)
     listed = {name: filled.get(f"/v1/webhooks/{hook['id']}/deliveries").get_json() for name, hook in hooks.items()}
@@ -246,8 +246,9 @@ def test_what_imports_publish(filled: FlaskClient, parts: Parts, run_imports: Ca
         ("version.registered", "", "dev", "orders"),
         ("import.done", "", "dev", ""),
         ("stage.changed", "prod", "", "orders"),
+        ("promotion.applied", "prod", "", "orders"),
         ("import.refused", "", "dev", ""),
     ]
     assert [event.data["subject"] for event in published[:2]] == ["1", "2"]
     assert published[2].data["after"]["counts"]["versions"]["created"] == 2
-    assert published[4].data["after"]["problem"]["status"] == 422
+    assert published[5].data["after"]["problem"]["status"] == 422

@@ -49,6 +49,7 @@ def unchanged(engine: sa.Engine, objects: ObjectStore) -> Unchanged:
             **before.rows,
             "registry.imports": before.rows["registry.imports"] + refused,
             "registry.audit": before.rows["registry.audit"] + 2 * refused + recorded,  # received, refused
+            "registry.events": before.rows["registry.events"] + refused,
         }
         changed = {
             name: (count, after.rows[name])

@@ -113,6 +113,7 @@ def test_the_whole_story_as_the_service_s_role(service: sa.Engine, settings: Set
         "model.created",
         "import.done",
         "stage.changed",
+        "promotion.applied",
         "files.handed_out",
     ]
 
