@@ -26,10 +26,19 @@ from service.usecases.manage_tokens import create_token
 from service.usecases.run_import import Importer
 from service.wiring import Parts, make_parts
 
-EXPORTS = Path(__file__).parent / "exports"
+HERE = Path(__file__).parent
+EXPORTS = HERE / "exports"
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 """Seals the secrets of the tests' webhooks."""
 _numbers = itertools.count(1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """When tests run in several processes, a file stays in one; so do the crash tests, which count their kills."""
+    for item in items:
+        inside = item.path.relative_to(HERE)
+        item.add_marker(pytest.mark.xdist_group("crash" if inside.parts[0] == "crash" else str(inside)))
 
 
 @pytest.fixture(scope="session")
