@@ -113,7 +113,7 @@ def _check_bytes(parts: Parts, engine: sa.Engine) -> None:
 @pytest.mark.parametrize("known", [False, True])
 def test_ended_while_it_is_identified(parts: Parts, importer: Importer, engine: sa.Engine, known: bool) -> None:
     """An archive whose digest only the worker finds out: one import, whether the same was there before or not."""
-    put_workspace(parts.store, parts.clock, "dev", "mlflow", "", "")
+    put_workspace(parts.store, parts.clock, OPERATOR, "dev", "mlflow", "", "")
     if known:
         first = _receive(parts)
         assert importer.run(first) is ImportState.DONE
