@@ -26,7 +26,7 @@ from service.stores.migrate import migrate
 from service.stores.postgres import PostgresRegistry, make_engine
 from service.stores.queue import JobQueue
 from service.usecases.clock import utc_now
-from service.usecases.ports import NewVersion
+from service.usecases.model_ports import NewVersion
 from service.usecases.promote import Request, promote
 from service.usecases.read_audit import audit_rows
 from service.usecases.record_change import record

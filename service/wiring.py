@@ -14,8 +14,10 @@ from service.stores.queue import JobQueue
 from service.stores.tracking import PostgresTracking
 from service.usecases.clock import utc_now
 from service.usecases.event_ports import WebhookParts
-from service.usecases.ports import Clock, ObjectStore, PartStore, RegistryStore, TrackingStore
+from service.usecases.object_ports import ObjectStore, PartStore
+from service.usecases.ports import Clock, RegistryStore
 from service.usecases.record_reads import NO_READS, Reads
+from service.usecases.tracking_ports import TrackingStore
 from service.webhooks.sender import HttpSender
 from service.webhooks.vault import FernetVault
 

@@ -12,7 +12,7 @@ from service.api.answers import answer
 from service.api.auth import authenticated, principal, scoped
 from service.domain.errors import NotFound
 from service.domain.identity import Scope
-from service.usecases.ports import Origin
+from service.usecases.model_ports import Origin
 from service.wiring import Parts
 
 ORIGINS = Tag(name="origins", description="What experiments, logged models, models and versions are called there")

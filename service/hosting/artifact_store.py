@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from service.domain.errors import InvalidInput, NotAllowed
 from service.domain.layout import PROXIED, REGISTERED, version_prefix
-from service.usecases.ports import ObjectStore
+from service.usecases.object_ports import ObjectStore
 
 SCHEME = "registry-objects"
 """The scheme by which MLflow's server-side code reaches these objects."""

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from service.domain.errors import NotFound
 from service.hosting.artifact_store import ArtifactPath, artifact_path, list_folder
-from service.usecases.ports import ObjectStore
+from service.usecases.object_ports import ObjectStore
 
 BLOCK = 1024 * 1024
 Guard = Callable[[ArtifactPath, bool], None]

@@ -15,7 +15,7 @@ from service.stores.bulk import chunked
 from service.stores.central_ids import derived
 from service.stores.tally import Tally
 from service.stores.trace_columns import assessed
-from service.usecases.ports import CentralIds, TrackingBatch
+from service.usecases.tracking_ports import CentralIds, TrackingBatch
 
 _KEPT = ("assessment_id", "trace_id", "experiment_id", "trace_timestamp_ms")
 

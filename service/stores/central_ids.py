@@ -41,7 +41,7 @@ _DATASET = _query(
 
 
 class PostgresCentralIds:
-    """Implements `service.usecases.ports.CentralIds` for one workspace; each id is looked up once.
+    """Implements `service.usecases.tracking_ports.CentralIds` for one workspace; each id is looked up once.
 
     An id that is taken by another workspace, or by a run logged here, becomes one derived from the workspace
     and the original, so that every attempt at the same import derives the same; who takes that one beforehand,

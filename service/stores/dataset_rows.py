@@ -14,7 +14,7 @@ from service.stores import mlflow_tables as m
 from service.stores.bulk import chunked
 from service.stores.tally import Tally
 from service.stores.version_rows import upsert
-from service.usecases.ports import CentralIds, TrackingBatch
+from service.usecases.tracking_ports import CentralIds, TrackingBatch
 
 
 def write_datasets(connection: sa.Connection, batch: TrackingBatch, ids: CentralIds, tally: Tally) -> None:

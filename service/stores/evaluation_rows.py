@@ -15,7 +15,7 @@ from service.stores import tables as t
 from service.stores.bulk import chunked
 from service.stores.central_ids import derived
 from service.stores.tally import Tally
-from service.usecases.ports import CentralIds, IdsChanged, TrackingBatch
+from service.usecases.tracking_ports import CentralIds, IdsChanged, TrackingBatch
 
 _WRAPPED = "mlflow_wrapped"
 """The key under which MLflow keeps a record's outputs, so that they may be anything."""

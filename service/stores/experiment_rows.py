@@ -16,7 +16,7 @@ from service.stores import tables as t
 from service.stores.plain import plain
 from service.stores.tally import Tally
 from service.stores.version_rows import is_older, upsert
-from service.usecases.ports import TrackingBatch
+from service.usecases.tracking_ports import TrackingBatch
 
 RUNS_ASKED = 1000
 """Runs by which an experiment with another name is known again."""

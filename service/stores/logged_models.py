@@ -18,7 +18,7 @@ from service.stores.plain import plain
 from service.stores.run_spool import stored
 from service.stores.tally import Tally
 from service.stores.version_rows import is_older, upsert
-from service.usecases.ports import CentralIds, IdsChanged, TrackingBatch
+from service.usecases.tracking_ports import CentralIds, IdsChanged, TrackingBatch
 
 _STATUSES = {"PENDING": 1, "LOGGED_MODEL_PENDING": 1, "READY": 2, "LOGGED_MODEL_READY": 2, "FAILED": 3}
 

@@ -10,7 +10,7 @@ from service.domain.errors import Conflict, NotFound
 from service.domain.model import Lineage, Manifest, ModelVersion, RegisteredModel, Withdrawal
 from service.stores.memory_state import HeldModel, HeldPrompt, HeldVersion, MlflowModel, State
 from service.stores.plain import plain
-from service.usecases.ports import ModelDetails, NewPrompt, NewVersion, PromptVersion, RunInfo
+from service.usecases.model_ports import ModelDetails, NewPrompt, NewVersion, PromptVersion, RunInfo
 
 _LINEAGE_FIELDS = {field.name for field in fields(Lineage)}
 

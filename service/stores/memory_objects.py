@@ -14,14 +14,14 @@ from urllib.parse import quote, urlencode
 
 from service.domain.errors import NotFound
 from service.stores.changed import changed
-from service.usecases.ports import ObjectInfo
+from service.usecases.object_ports import ObjectInfo
 
 BLOCK = 1024 * 1024
 HOST = "http://objects.invalid"
 
 
 class MemoryObjects:
-    """Implements `service.usecases.ports.ObjectStore`; a presigned URL names the object but leads nowhere."""
+    """Implements `service.usecases.object_ports.ObjectStore`; a presigned URL names the object but leads nowhere."""
 
     def __init__(self) -> None:
         self._contents: dict[str, bytes] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from service.stores.memory_state import State
-from service.usecases.ports import Origin, VersionOrigin
+from service.usecases.model_ports import Origin, VersionOrigin
 
 
 class MemoryOrigins:

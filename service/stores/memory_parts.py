@@ -10,11 +10,11 @@ from urllib.parse import quote, urlencode
 
 from service.domain.errors import Conflict, NotFound
 from service.stores.memory_objects import HOST, MemoryObjects
-from service.usecases.ports import PartInfo
+from service.usecases.object_ports import PartInfo
 
 
 class MemoryParts:
-    """Implements `service.usecases.ports.PartStore`; parts come by `put`, since its URLs lead nowhere."""
+    """Implements `service.usecases.object_ports.PartStore`; parts come by `put`, since its URLs lead nowhere."""
 
     def __init__(self, objects: MemoryObjects) -> None:
         self._objects = objects

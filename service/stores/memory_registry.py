@@ -23,7 +23,7 @@ from service.stores.memory_references import MemoryReferences
 from service.stores.memory_stages import MemoryStages
 from service.stores.memory_state import MlflowModel, State
 from service.stores.memory_uploads import MemoryUploads
-from service.usecases.ports import Origin, RunInfo
+from service.usecases.model_ports import Origin, RunInfo
 
 
 @dataclass(frozen=True)

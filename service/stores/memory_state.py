@@ -21,7 +21,7 @@ from service.domain.uploading import Upload
 from service.domain.webhook import Delivery, Webhook
 from service.domain.workspace import Workspace
 from service.exports.prompts import PromptRecord
-from service.usecases.ports import Origin, RunInfo
+from service.usecases.model_ports import Origin, RunInfo
 from service.usecases.stage_ports import Answer
 
 

@@ -14,7 +14,7 @@ from service.stores import tables as t
 from service.stores.plain import plain
 from service.stores.prompt_rows import PromptWriter
 from service.stores.version_rows import VersionWriter, is_older, mlflow_has_model, upsert, version_of
-from service.usecases.ports import ModelDetails, NewPrompt, NewVersion, PromptVersion, RunInfo
+from service.usecases.model_ports import ModelDetails, NewPrompt, NewVersion, PromptVersion, RunInfo
 
 Rows = list[Any]
 

@@ -18,7 +18,7 @@ from minio.error import MinioException, S3Error
 from service.domain.errors import NotFound, Unavailable
 from service.settings import S3Settings
 from service.stores.changed import changed
-from service.usecases.ports import ObjectInfo
+from service.usecases.object_ports import ObjectInfo
 
 PART_SIZE = 8 * 1024 * 1024
 COPY_LIMIT = 5 * 1024**3
@@ -41,7 +41,7 @@ def translated(key: str = "") -> Iterator[None]:
 
 
 class S3Objects:
-    """Implements `service.usecases.ports.ObjectStore`."""
+    """Implements `service.usecases.object_ports.ObjectStore`."""
 
     def __init__(self, settings: S3Settings, *, connections: int = 32) -> None:
         self._bucket = settings.bucket

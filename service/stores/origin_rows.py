@@ -8,11 +8,11 @@ import sqlalchemy as sa
 
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
-from service.usecases.ports import Origin, VersionOrigin
+from service.usecases.model_ports import Origin, VersionOrigin
 
 
 class PostgresOrigins:
-    """Implements `service.usecases.ports.Origins`."""
+    """Implements `service.usecases.model_ports.Origins`."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection

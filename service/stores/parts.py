@@ -13,7 +13,7 @@ from service.domain.errors import Conflict, NotFound
 from service.domain.uploading import MAX_PARTS
 from service.settings import S3Settings
 from service.stores.objects import plain_etag, s3_client, translated
-from service.usecases.ports import PartInfo
+from service.usecases.object_ports import PartInfo
 
 _REFUSED = ("InvalidPart", "InvalidPartOrder", "EntityTooSmall")
 
@@ -32,7 +32,7 @@ def _of_upload(key: str, upload: str) -> Iterator[None]:
 
 
 class S3Parts:
-    """Implements `service.usecases.ports.PartStore`.
+    """Implements `service.usecases.object_ports.PartStore`.
 
     The SDK has these calls for its own uploads of large objects only, under names with an underscore; the
     upper bound in pyproject.toml and the contract's tests hold them in place.

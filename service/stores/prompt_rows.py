@@ -13,7 +13,7 @@ from service.exports.prompts import RESERVED, PromptRecord
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
 from service.stores.plain import plain
-from service.usecases.ports import NewPrompt, PromptVersion
+from service.usecases.model_ports import NewPrompt, PromptVersion
 
 _IS_PROMPT, _TEXT, _TYPE = RESERVED
 _SOURCE = "prompt-template"
@@ -27,7 +27,7 @@ class PromptWriter:
         self._connection = connection
 
     def add(self, new: NewPrompt) -> PromptVersion:
-        """See `service.usecases.ports.Models.add_prompt`."""
+        """See `service.usecases.model_ports.Models.add_prompt`."""
         self._own(new)
         known = self._already(new)
         if known is not None:

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from service.exports.records import MetricHistory, RunRecord
 from service.exports.spans import SpanRecord
 from service.stores.span_lines import COLUMNS, span_line
-from service.usecases.ports import CentralIds
+from service.usecases.tracking_ports import CentralIds
 
 LARGEST = 1.7976931348623157e308
 """What MLflow stores for an infinity."""
@@ -41,7 +41,7 @@ class TableSpool:
 
 
 class FileRunSpool:
-    """Implements `service.usecases.ports.RunSpool`."""
+    """Implements `service.usecases.tracking_ports.RunSpool`."""
 
     def __init__(self, ids: CentralIds, files: ExitStack) -> None:
         def spool(table: str, *columns: str) -> TableSpool:

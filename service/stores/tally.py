@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from service.usecases.ports import TrackingCounts
+from service.usecases.tracking_ports import TrackingCounts
 
 
 class Tally:

@@ -19,7 +19,7 @@ from service.stores.run_spool import FileRunSpool
 from service.stores.span_rows import write_spans
 from service.stores.tally import Tally
 from service.stores.trace_columns import PROMOTED, promoted_columns
-from service.usecases.ports import CentralIds, IdsChanged, TrackingBatch
+from service.usecases.tracking_ports import CentralIds, IdsChanged, TrackingBatch
 
 ASSOCIATED_ID = 36
 

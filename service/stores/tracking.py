@@ -25,13 +25,14 @@ from service.stores.queue import session_name
 from service.stores.run_spool import FileRunSpool, file_run_spool
 from service.stores.tally import Tally
 from service.stores.trace_rows import write_traces
-from service.usecases.ports import CentralIds, IdsChanged, RunSpool, TrackingBatch, TrackingCounts, Transaction
+from service.usecases.ports import Transaction
+from service.usecases.tracking_ports import CentralIds, IdsChanged, RunSpool, TrackingBatch, TrackingCounts
 
 _SAID = ("user", "run_start_time", "run_end_time", "exported_at", "source", "notebook", "git_commit", "git_url")
 
 
 class PostgresTracking:
-    """Implements `service.usecases.ports.TrackingStore`."""
+    """Implements `service.usecases.tracking_ports.TrackingStore`."""
 
     def __init__(self, engine: sa.Engine) -> None:
         self._engine = engine

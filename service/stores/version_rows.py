@@ -17,7 +17,7 @@ from service.domain.model import Lineage, Manifest, ModelVersion, Withdrawal
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
 from service.stores.plain import plain
-from service.usecases.ports import NewVersion
+from service.usecases.model_ports import NewVersion
 
 _LINEAGE_FIELDS = {field.name for field in fields(Lineage)}
 
@@ -29,7 +29,7 @@ class VersionWriter:
         self._connection = connection
 
     def add(self, new: NewVersion) -> ModelVersion:
-        """See `service.usecases.ports.Models.add_version`."""
+        """See `service.usecases.model_ports.Models.add_version`."""
         self.own(new.model, new.workspace, new.creation_time)
         existing = self._already(new)
         if existing is not None:
@@ -61,7 +61,7 @@ class VersionWriter:
         return version_of(row)
 
     def own(self, name: str, workspace: str, created: int | None) -> bool:
-        """See `service.usecases.ports.Models.own`."""
+        """See `service.usecases.model_ports.Models.own`."""
         made = self._connection.scalar(
             insert(t.models)
             .values(name=name, workspace=workspace or None)
@@ -91,7 +91,7 @@ class VersionWriter:
         return made is not None
 
     def update(self, version: ModelVersion, new: NewVersion) -> bool:
-        """See `service.usecases.ports.Models.update_version`."""
+        """See `service.usecases.model_ports.Models.update_version`."""
         lineage = plain(new.lineage)
         if is_older(lineage, version.lineage.exported_at):
             return False

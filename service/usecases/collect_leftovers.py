@@ -7,7 +7,8 @@ from datetime import datetime
 from itertools import islice
 
 from service.domain.layout import ARCHIVES, PENDING, VERSIONS, WORKSPACES
-from service.usecases.ports import ObjectStore, RegistryStore
+from service.usecases.object_ports import ObjectStore
+from service.usecases.ports import RegistryStore
 
 FOLDERS = 500
 KEYS = 1000

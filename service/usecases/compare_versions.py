@@ -15,7 +15,8 @@ from service.domain.identity import Principal, Scope
 from service.domain.model import Manifest, ModelVersion
 from service.exports.dependencies import MAX_SIZE, read_conda, read_requirements
 from service.usecases.hand_out import verified_file
-from service.usecases.ports import ObjectStore, RegistryStore, Transaction
+from service.usecases.object_ports import ObjectStore
+from service.usecases.ports import RegistryStore, Transaction
 from service.usecases.read_models import get_version
 
 MOST = 5000

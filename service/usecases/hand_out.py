@@ -14,7 +14,8 @@ from service.domain.errors import Damaged, NotFound
 from service.domain.identity import Principal
 from service.domain.layout import version_prefix
 from service.domain.model import Manifest, ManifestFile, ModelVersion
-from service.usecases.ports import Clock, ObjectStore, RegistryStore
+from service.usecases.object_ports import ObjectStore
+from service.usecases.ports import Clock, RegistryStore
 from service.usecases.record_change import record
 from service.usecases.record_reads import Reads
 

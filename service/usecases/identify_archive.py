@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from service.domain.errors import ArchiveRefused
 from service.domain.importing import Import
 from service.usecases.end_import import import_changed
+from service.usecases.object_ports import ObjectStore
 from service.usecases.object_reader import ObjectReader
-from service.usecases.ports import Clock, ObjectStore, RegistryStore
+from service.usecases.ports import Clock, RegistryStore
 from service.usecases.record_change import record
 
 BLOCK = 1024 * 1024

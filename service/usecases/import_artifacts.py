@@ -12,7 +12,7 @@ from typing import BinaryIO
 from service.domain.errors import ArchiveRefused
 from service.exports.archive import Member
 from service.usecases.import_plan import Target
-from service.usecases.ports import ObjectStore
+from service.usecases.object_ports import ObjectStore
 
 SMALL = 4 * 1024 * 1024
 THREADS = 8

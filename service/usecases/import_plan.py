@@ -9,12 +9,14 @@ from service.domain.importing import Import
 from service.domain.layout import PROXIED, logged_model_path, run_path, trace_path
 from service.exports.survey import Survey
 from service.usecases.import_lineage import beside, run_lineage
+from service.usecases.model_ports import ModelDetails, NewPrompt, NewVersion
 from service.usecases.plan_draft import Draft
 from service.usecases.plan_experiments import central_name, experiments_of
 from service.usecases.plan_extras import new_ids, new_prompts, placed
 from service.usecases.plan_gaps import note_gaps
 from service.usecases.plan_versions import model_name, plan_registered, plan_versions
-from service.usecases.ports import CentralIds, ModelDetails, NewPrompt, NewVersion, TrackingBatch, Transaction
+from service.usecases.ports import Transaction
+from service.usecases.tracking_ports import CentralIds, TrackingBatch
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from service.domain.importing import Import
 from service.domain.model import ModelVersion
 from service.domain.promotion import Promotion
 from service.usecases.import_plan import Plan
-from service.usecases.ports import ModelDetails, NewPrompt, NewVersion, PromptVersion, TrackingCounts
+from service.usecases.model_ports import ModelDetails, NewPrompt, NewVersion, PromptVersion
 from service.usecases.promote import Request
+from service.usecases.tracking_ports import TrackingCounts
 
 SHOWN = 10_000
 """Rows of each list in a report; how many more there are is told beside."""

@@ -16,8 +16,8 @@ from service.domain.layout import listing_key
 from service.exports.archive import Limits, read_members
 from service.exports.archive_limits import Ledger, Member
 from service.exports.archive_names import is_junk
+from service.usecases.object_ports import ObjectInfo, ObjectStore
 from service.usecases.object_reader import ObjectReader
-from service.usecases.ports import ObjectInfo, ObjectStore
 
 SMALL = 1024 * 1024
 THREADS = 8

@@ -6,7 +6,7 @@ import io
 from contextlib import ExitStack
 from typing import BinaryIO, cast
 
-from service.usecases.ports import ObjectStore
+from service.usecases.object_ports import ObjectStore
 
 
 class ObjectReader(io.RawIOBase):

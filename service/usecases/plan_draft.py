@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from service.domain.errors import NotFound
 from service.domain.importing import Import
 from service.exports.survey import ArtifactFile, Survey
-from service.usecases.ports import CentralIds, NewVersion, Transaction
+from service.usecases.model_ports import NewVersion
+from service.usecases.ports import Transaction
+from service.usecases.tracking_ports import CentralIds
 
 RECORDED = "the export tool recorded it as failed"
 

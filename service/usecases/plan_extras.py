@@ -12,7 +12,8 @@ from service.exports.extras import Extras
 from service.exports.records import ExperimentRecord
 from service.exports.survey import Survey
 from service.exports.traces import TraceRecord
-from service.usecases.ports import CentralIds, NewPrompt, TrackingBatch
+from service.usecases.model_ports import NewPrompt
+from service.usecases.tracking_ports import CentralIds, TrackingBatch
 
 
 def placed(trace: TraceRecord, found: Survey) -> TraceRecord:

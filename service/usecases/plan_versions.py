@@ -15,8 +15,8 @@ from service.exports.records import RegisteredModelRecord, RunRecord, VersionRec
 from service.exports.survey import Survey, files_below
 from service.exports.versions import VersionFiles, version_files
 from service.usecases.import_lineage import tool_lineage, version_source
+from service.usecases.model_ports import NewVersion
 from service.usecases.plan_draft import Draft
-from service.usecases.ports import NewVersion
 
 
 def model_name(import_: Import, found: Survey, model: RegisteredModelRecord) -> str:

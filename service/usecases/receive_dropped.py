@@ -16,7 +16,8 @@ from service.exports.archive_limits import Ledger
 from service.exports.archive_names import clean, shown
 from service.usecases.end_import import import_received
 from service.usecases.import_source import listing_of
-from service.usecases.ports import Clock, ObjectInfo, ObjectStore, RegistryStore
+from service.usecases.object_ports import ObjectInfo, ObjectStore
+from service.usecases.ports import Clock, RegistryStore
 from service.usecases.receive_import import HEAD, Received, check_options, kept_only_if_received
 from service.usecases.record_change import record
 

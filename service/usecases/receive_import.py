@@ -16,7 +16,8 @@ from service.domain.layout import archive_key
 from service.domain.names import check_model_name
 from service.exports.archive import recognise
 from service.usecases.end_import import import_received
-from service.usecases.ports import Clock, ObjectStore, RegistryStore
+from service.usecases.object_ports import ObjectStore
+from service.usecases.ports import Clock, RegistryStore
 from service.usecases.record_change import record
 
 HEAD = 4096

@@ -15,7 +15,9 @@ from service.domain.layout import artifact_prefix, pending_prefix, version_prefi
 from service.domain.model import Lineage, Manifest, ManifestFile, ModelVersion
 from service.domain.names import check_model_name
 from service.exports.mlmodel import MAX_SIZE, MLmodel, read_mlmodel
-from service.usecases.ports import Clock, NewVersion, ObjectStore, RegistryStore
+from service.usecases.model_ports import NewVersion
+from service.usecases.object_ports import ObjectStore
+from service.usecases.ports import Clock, RegistryStore
 from service.usecases.record_change import record
 
 BLOCK = 1024 * 1024

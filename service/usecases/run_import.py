@@ -25,22 +25,15 @@ from service.usecases.import_artifacts import store_artifacts
 from service.usecases.import_plan import Plan, make_plan
 from service.usecases.import_report import Report
 from service.usecases.import_source import opened_members
+from service.usecases.model_ports import PromptVersion
+from service.usecases.object_ports import ObjectStore
 from service.usecases.plan_check import check_plan
-from service.usecases.ports import (
-    CentralIds,
-    Clock,
-    IdsChanged,
-    ObjectStore,
-    PromptVersion,
-    RegistryStore,
-    RunSpool,
-    TrackingStore,
-    Transaction,
-)
+from service.usecases.ports import Clock, RegistryStore, Transaction
 from service.usecases.promote import promote
 from service.usecases.record_change import record
 from service.usecases.register_version import version_changed, version_registered
 from service.usecases.set_details import set_details
+from service.usecases.tracking_ports import CentralIds, IdsChanged, RunSpool, TrackingStore
 
 log = logging.getLogger(__name__)
 ATTEMPTS = 5

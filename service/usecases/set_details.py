@@ -8,7 +8,8 @@ from typing import Any
 from service.domain.audit import Change
 from service.domain.identity import Principal
 from service.domain.model import RegisteredModel
-from service.usecases.ports import ModelDetails, Transaction
+from service.usecases.model_ports import ModelDetails
+from service.usecases.ports import Transaction
 from service.usecases.record_change import record
 
 

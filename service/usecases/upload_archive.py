@@ -15,7 +15,8 @@ from service.domain.layout import archive_key
 from service.domain.uploading import LIFETIME, MAX_OPEN, Upload, UploadState, part_size
 from service.exports.archive import recognise
 from service.usecases.end_import import import_received
-from service.usecases.ports import Clock, ObjectStore, PartInfo, PartStore, RegistryStore
+from service.usecases.object_ports import ObjectStore, PartInfo, PartStore
+from service.usecases.ports import Clock, RegistryStore
 from service.usecases.receive_import import HEAD, Received, check_options
 from service.usecases.record_change import record
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from service.domain.model import ManifestFile
 from service.usecases.hand_out import manifest_of, verified_file
-from service.usecases.ports import ObjectStore, RegistryStore
+from service.usecases.object_ports import ObjectStore
+from service.usecases.ports import RegistryStore
 
 END = b"\0" * (2 * tarfile.BLOCKSIZE)
 

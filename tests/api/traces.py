@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from service.usecases.ports import ObjectStore
+from service.usecases.object_ports import ObjectStore
 
 SCHEMAS = ("registry", "public", "jobs")
 Unchanged = Callable[..., AbstractContextManager[None]]

@@ -17,7 +17,7 @@ from service.settings import S3Settings
 from service.stores.memory import MemoryObjects, MemoryRegistry
 from service.stores.objects import S3Objects
 from service.stores.postgres import make_engine
-from service.usecases.ports import ObjectStore
+from service.usecases.object_ports import ObjectStore
 from tests.conftest import database_url
 from tests.contract.registries import Registry, SeededPostgres, empty
 from tests.parts.seaweedfs import SeaweedFS

@@ -18,7 +18,8 @@ from service.stores import tables as t
 from service.stores.postgres import PostgresRegistry
 from service.stores.queue import JobQueue
 from service.stores.run_spool import stored
-from service.usecases.ports import Origin, RegistryStore, RunInfo
+from service.usecases.model_ports import Origin, RunInfo
+from service.usecases.ports import RegistryStore
 
 
 class Registry(RegistryStore, Protocol):

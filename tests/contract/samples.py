@@ -15,7 +15,8 @@ from service.domain.importing import Import, ImportOptions, ImportState
 from service.domain.model import Manifest, ManifestFile
 from service.domain.workspace import Workspace
 from service.usecases.change_stage import Wanted, change_stage
-from service.usecases.ports import NewVersion, RegistryStore, Transaction
+from service.usecases.model_ports import NewVersion
+from service.usecases.ports import RegistryStore, Transaction
 
 STAGES = ("Staging", "Production")
 

@@ -21,7 +21,8 @@ from service.domain.layout import (
 )
 from service.usecases import collect_leftovers as module
 from service.usecases.collect_leftovers import collect_leftovers
-from service.usecases.ports import ObjectInfo, ObjectStore, RunInfo
+from service.usecases.model_ports import RunInfo
+from service.usecases.object_ports import ObjectInfo, ObjectStore
 from tests.contract.registries import Registry
 from tests.contract.samples import at, fill, new_import, new_version
 from tests.contract.test_registry_uploads import new_upload

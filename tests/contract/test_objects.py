@@ -8,7 +8,7 @@ from typing import BinaryIO, cast
 import pytest
 
 from service.domain.errors import NotFound
-from service.usecases.ports import ObjectInfo, ObjectStore
+from service.usecases.object_ports import ObjectInfo, ObjectStore
 
 MIB = 1024 * 1024
 SIZES = [0, 1, 5 * MIB, 17 * MIB]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-from service.usecases.ports import ObjectInfo, ObjectStore
+from service.usecases.object_ports import ObjectInfo, ObjectStore
 from tests.contract.test_objects import put
 
 KEYS = [

@@ -19,7 +19,7 @@ from service.stores.memory import MemoryObjects
 from service.stores.memory_parts import MemoryParts
 from service.stores.objects import S3Objects
 from service.stores.parts import S3Parts
-from service.usecases.ports import ObjectStore, PartInfo, PartStore
+from service.usecases.object_ports import ObjectStore, PartInfo, PartStore
 from tests.contract.conftest import fresh_bucket
 from tests.contract.test_objects import put, read, require_absent
 

@@ -12,7 +12,8 @@ from service.embedded.parts import free_port
 from service.stores.memory import MemoryRegistry
 from service.stores.postgres import PostgresRegistry, make_engine
 from service.stores.queue import JobQueue
-from service.usecases.ports import ModelDetails, Transaction
+from service.usecases.model_ports import ModelDetails
+from service.usecases.ports import Transaction
 from tests.contract.registries import Registry
 from tests.contract.samples import (
     assign,

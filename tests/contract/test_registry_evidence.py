@@ -9,7 +9,7 @@ import pytest
 
 from service.domain.model import ModelVersion
 from service.domain.policy_facts import Evaluation, Measured
-from service.usecases.ports import RunInfo
+from service.usecases.model_ports import RunInfo
 from tests.contract.registries import Registry
 from tests.contract.samples import assign, assignment, at, exported, fill, manifest, new_version
 

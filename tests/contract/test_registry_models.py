@@ -6,7 +6,7 @@ import pytest
 
 from service.domain.errors import NotFound
 from service.domain.model import ModelVersion, RegisteredModel
-from service.usecases.ports import ModelDetails, NewVersion, RunInfo
+from service.usecases.model_ports import ModelDetails, NewVersion, RunInfo
 from tests.contract.registries import Registry
 from tests.contract.samples import fill, manifest, new_version, workspace
 

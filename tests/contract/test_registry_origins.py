@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from service.domain.errors import Conflict
-from service.usecases.ports import ModelDetails, Origin, VersionOrigin
+from service.usecases.model_ports import ModelDetails, Origin, VersionOrigin
 from tests.contract.registries import Registry
 from tests.contract.samples import exported, workspace
 

@@ -8,7 +8,7 @@ import pytest
 
 from service.domain.errors import Conflict, NotFound
 from service.exports.prompts import read_prompt
-from service.usecases.ports import NewPrompt, PromptVersion
+from service.usecases.model_ports import NewPrompt, PromptVersion
 from tests.contract.registries import Registry
 from tests.contract.samples import assign, assignment, fill, new_import, new_version, workspace
 from tests.small_exports import prompt

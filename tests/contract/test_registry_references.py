@@ -6,7 +6,7 @@ import pytest
 
 from service.domain.importing import ImportState
 from service.domain.layout import artifact_uri, logged_model_path, pending_prefix, run_path, version_prefix
-from service.usecases.ports import RunInfo
+from service.usecases.model_ports import RunInfo
 from tests.contract.registries import Registry
 from tests.contract.samples import at, fill, new_import, new_version
 

@@ -16,7 +16,8 @@ from service.domain.errors import Conflict, InUse, NotFound
 from service.domain.identity import Token
 from service.domain.importing import Import, ImportState
 from service.domain.workspace import Workspace
-from service.usecases.ports import NewVersion, Transaction
+from service.usecases.model_ports import NewVersion
+from service.usecases.ports import Transaction
 from tests.contract.registries import Registry
 from tests.contract.samples import (
     assign,

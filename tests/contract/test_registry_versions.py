@@ -8,7 +8,7 @@ import pytest
 
 from service.domain.errors import Conflict, NotFound
 from service.domain.model import Lineage, ModelVersion, RegisteredModel
-from service.usecases.ports import NewVersion
+from service.usecases.model_ports import NewVersion
 from tests.contract.registries import Registry
 from tests.contract.samples import exported, fill, manifest, new_version, workspace
 

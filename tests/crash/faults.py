@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from service.settings import Settings
 from service.stores.objects import S3Objects
 from service.stores.postgres import make_engine
-from service.usecases.ports import ObjectInfo, ObjectStore
+from service.usecases.object_ports import ObjectInfo, ObjectStore
 from service.wiring import Parts, make_parts
 
 _CONNECTING = ("SET idle", "select pg_catalog", "select current_schema", "show ", "SELECT 1")
@@ -119,7 +119,7 @@ class Read:
 
 
 class FaultyObjects:
-    """Implements `service.usecases.ports.ObjectStore`."""
+    """Implements `service.usecases.object_ports.ObjectStore`."""
 
     def __init__(self, objects: S3Objects, fuse: Fuse) -> None:
         self._objects = objects

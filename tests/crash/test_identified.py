@@ -18,7 +18,8 @@ from service.domain.layout import version_prefix
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
 from service.usecases.manage_places import put_workspace
-from service.usecases.ports import ObjectInfo, ObjectStore, RegistryStore, Transaction
+from service.usecases.object_ports import ObjectInfo, ObjectStore
+from service.usecases.ports import RegistryStore, Transaction
 from service.usecases.receive_dropped import receive_dropped
 from service.usecases.receive_import import receive_import
 from service.usecases.run_import import Importer
