@@ -25,7 +25,7 @@ up: setup  ## run the registry on this machine, data in ./registry-data
 	$(BIN)/model-registry up
 
 test: setup  ## all tests, on a real Postgres and a real S3 server
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 lint: setup  ## style, types and the direction of dependencies
 	$(BIN)/ruff check .

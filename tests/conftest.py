@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from flask.testing import FlaskClient
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from service.api.problem_documents import problem_document
 from service.app import create_app
@@ -26,19 +28,22 @@ from service.usecases.manage_tokens import create_token
 from service.usecases.run_import import Importer
 from service.wiring import Parts, make_parts
 
-HERE = Path(__file__).parent
-EXPORTS = HERE / "exports"
+EXPORTS = Path(__file__).parent / "exports"
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 """Seals the secrets of the tests' webhooks."""
 _numbers = itertools.count(1)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class ByFile(LoadScopeScheduling):
     """When tests run in several processes, a file stays in one; so do the crash tests, which count their kills."""
-    for item in items:
-        inside = item.path.relative_to(HERE)
-        item.add_marker(pytest.mark.xdist_group("crash" if inside.parts[0] == "crash" else str(inside)))
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "tests/crash" if file.startswith("tests/crash/") else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")

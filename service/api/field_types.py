@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AwareDatetime, BeforeValidator, JsonValue, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, JsonValue, StringConstraints
 
 from service.domain.names import SLUG_PATTERN, STAGE_PATTERN
 
@@ -28,8 +29,16 @@ def _date_first(value: object) -> object:
     return value
 
 
-Moment = Annotated[AwareDatetime, BeforeValidator(_date_first)]
-"""A time as RFC 3339 writes it; seconds since 1970 are none."""
+def _in_utc(value: datetime) -> datetime:
+    """Postgres takes no offset of 16 hours and more."""
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must be a time of the years 1 to 9999 in UTC") from None
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_date_first), AfterValidator(_in_utc)]
+"""A time as RFC 3339 writes it, in UTC from here on; seconds since 1970 are none."""
 
 
 def _told(pattern: str) -> dict[str, JsonValue]:

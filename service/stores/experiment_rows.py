@@ -199,6 +199,9 @@ class _Experiments:
         return bool(done.rowcount)
 
     def remember(self, experiment_id: int, record: ExperimentRecord, *, older: bool) -> None:
+        lineage = self._lineage(record)
+        if not record.described:
+            lineage = {**lineage, "exported_at": None}  # it says nothing that an older export could set back
         statement = insert(t.experiments).values(
             workspace=self._batch.workspace,
             original_id=record.experiment_id,
@@ -206,7 +209,7 @@ class _Experiments:
             experiment_id=experiment_id,
             named=record.named,
             import_id=self._batch.import_id,
-            lineage=plain(self._lineage(record)),
+            lineage=plain(lineage),
         )
         if record.described and not older:
             self._connection.execute(

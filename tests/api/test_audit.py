@@ -304,9 +304,22 @@ def test_filters(filled: FlaskClient) -> None:
     assert trail(filled, f"&from={middle}") == [row for row in rows if row["at"] >= middle]
     assert trail(filled, f"&to={middle}") == [row for row in rows if row["at"] < middle]
     assert trail(filled, "&to=2000-01-01T00:00:00%2B02:00") == []
+    far = filled.get("/v1/audit?format=jsonl&from=2000-01-01T00:00:00-23:59")  # an offset that Postgres does not take
+    assert [json.loads(line)["seq"] for line in far.get_data().splitlines()] == [row["seq"] for row in rows]
 
 
-@pytest.mark.parametrize("query", ["from=yesterday", "to=1700000000", "limit=0", "limit=1001", "before=0", "actr=x"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "from=yesterday",
+        "to=1700000000",
+        "format=jsonl&from=0001-01-01T00:00:00%2B01:00",
+        "limit=0",
+        "limit=1001",
+        "before=0",
+        "actr=x",
+    ],
+)
 def test_questions_that_are_refused(client: FlaskClient, query: str) -> None:
     problem(client.get(f"/v1/audit?{query}"), 422, "invalid-input")
 

@@ -73,6 +73,17 @@ def test_ten_versions_sorted_as_texts(places: FlaskClient, send: Send, parts: Pa
         assert body.read() == b"bytes of 10"
 
 
+def test_an_experiment_that_only_a_later_export_named(send: Send, rows: Rows) -> None:
+    """A model's export says nothing of its experiment but the name: an older export still describes it."""
+    named = version(_experiment_name="/Shared/orders")
+    send({"model.json": at(registered_model(named), 1700000009), f"{RUN}/run.json": at(run(), 1700000009)})
+    report = send({"experiment.json": at(experiment(tags={"team": "a"}), 1700000001), f"{RUN}/run.json": run()})
+    (row,) = report["experiments"]
+    (found,) = rows(m.experiments, experiment_id=int(row["id"]))
+    assert (found.name, found.creation_time) == ("dev//Shared/orders", 1)
+    assert counted(report, "experiments") == {"updated": 1}
+
+
 def test_several_versions_in_one_stage(places: FlaskClient, send: Send) -> None:
     """The highest of the source's numbers wins, also when numbers here are others; the report names the rest."""
     production = {"current_stage": "Production"}

@@ -111,7 +111,7 @@ def test_a_refusal_is_told(service: Service, tmp_path: Path) -> None:
     for more in ((), ("--by-parts-from", "0")):
         refused = imported(service, tmp_path, "refused", *more)
         assert (refused.returncode, refused.stdout) == (1, "")
-        assert "Error: The archive holds no experiment, run or model" in refused.stderr
+        assert "Error: The archive holds no experiment, run, model or prompt" in refused.stderr
     refused = imported(service, tmp_path, "absent")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "Error: There is no workspace 'absent'." in refused.stderr

@@ -139,9 +139,12 @@ def test_killed_before_and_after_sending(filled: FlaskClient, worker: Worker, re
 def test_each_environment_hears_of_itself_only_and_nobody_waits_for_the_slow(
     filled: FlaskClient, worker: Worker, receiver: Receiver
 ) -> None:
-    hooks = {name: subscribe(filled, f"{receiver.url}/{name}", environment=name) for name in ("prod", "qa")}
-    hooks["all"] = subscribe(filled, f"{receiver.url}/all", events=["stage.changed"])
-    slow = subscribe(filled, f"{receiver.url}/slow", events=["stage.changed"])
+    changes = ["stage.changed"]
+    hooks = {
+        name: subscribe(filled, f"{receiver.url}/{name}", environment=name, events=changes) for name in ("prod", "qa")
+    }
+    hooks["all"] = subscribe(filled, f"{receiver.url}/all", events=changes)
+    slow = subscribe(filled, f"{receiver.url}/slow", events=changes)
 
     def reply(request: Request) -> Reply:
         return Reply(seconds=3) if request.path.endswith("/slow") else Reply()
@@ -167,7 +170,7 @@ def test_each_environment_hears_of_itself_only_and_nobody_waits_for_the_slow(
 
 
 def test_failures_are_tried_again_and_gone_ends_it(filled: FlaskClient, worker: Worker, receiver: Receiver) -> None:
-    webhook = subscribe(filled, receiver.url, environment="prod")
+    webhook = subscribe(filled, receiver.url, environment="prod", events=["stage.changed"])
     replies = [
         Reply(500, b"x" * 5000),
         Reply(302, headers={"Location": f"{receiver.url}/elsewhere"}),
