@@ -50,9 +50,10 @@ class RealTool:
 
 def install() -> None:
     if not (TOOL / "bin" / "import-experiment").exists():
-        subprocess.run(["uv", "venv", "--quiet", "--python", sys.executable, str(TOOL)], check=True)
+        uv = str(Path(sys.executable).with_name("uv"))
+        subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(TOOL)], check=True)
         python = str(TOOL / "bin" / "python")
-        subprocess.run(["uv", "pip", "install", "--quiet", "--python", python, *PACKAGES], check=True)
+        subprocess.run([uv, "pip", "install", "--quiet", "--python", python, *PACKAGES], check=True)
 
 
 @contextmanager
