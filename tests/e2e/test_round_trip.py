@@ -106,13 +106,14 @@ def test_what_no_real_export_holds(service: Service, client_environment: None, t
 
 
 def test_the_command_names_each_difference(service: Service, client_environment: None) -> None:
-    """A registry that was changed after the import no longer equals the export."""
+    """Of two workspaces with the same run ids, the second has others here."""
     archive = EXPORTS / "mlflow130-tool120-experiment-nested.tar.gz"
-    assert service.put("/v1/workspaces/compared", {"kind": "mlflow"}).status_code == 201
+    for workspace in ("first", "compared"):
+        assert service.put(f"/v1/workspaces/{workspace}", {"kind": "mlflow"}).status_code == 201
+    assert service.send("first", archive).status_code == 201
     with pytest.raises(NotImportedError):
         compare_import(archive, "compared", service.url, service.token)
     assert service.send("compared", archive).status_code == 201
-    # Its run ids are those of another workspace already, so each run has another id here.
     differences = compare_import(archive, "compared", service.url, service.token)
     assert {difference.where.rpartition(": ")[2] for difference in differences} == {"run_id"}
     assert "Options:" in cli(service.environ, "compare", "--help")
