@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import tarfile
 from dataclasses import dataclass
@@ -56,6 +57,7 @@ def write_export(place: Path, name: str, shape: Shape, seed: int, *, compressed:
     archive = place / f"{name}.tar.gz"
     with tarfile.open(archive, "w:gz", compresslevel=6) if compressed else tarfile.open(archive, "w") as tar:
         tar.add(folder, name)
+    os.sync()  # what is measured next is not to wait for these bytes
     return Export(folder, archive, shape)
 
 

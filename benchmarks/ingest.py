@@ -8,6 +8,7 @@ table with its indexes; the minio SDK putting the same files one by one.
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
@@ -79,6 +80,7 @@ def bare_copy(engine: sa.Engine, twin: Export) -> float:
         spool.metrics.file.seek(0)
         statement = f"COPY public.metrics ({', '.join(spool.metrics.columns)}) FROM STDIN"
         cursor = connection.connection.cursor()
+        os.sync()
         began = time.monotonic()
         cursor.copy_expert(statement, spool.metrics.file, 1024 * 1024)  # type: ignore[attr-defined]
         connection.commit()
