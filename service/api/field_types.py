@@ -49,7 +49,7 @@ def _told(pattern: str) -> dict[str, JsonValue]:
 NEW_SLUG = _told(r"^(?!.*\.\.)" + SLUG_PATTERN.removeprefix("^"))
 NEW_STAGE = _told(r"^(?![Nn][Oo][Nn][Ee]$)" + STAGE_PATTERN.removeprefix("^"))
 NEW_MODEL = _told(r"^(?!\.{1,2}$)[^/:\x00-\x1f\x7f]*[^/:\x00-\x1f\x7f\s][^/:\x00-\x1f\x7f]*$")
-SCOPE = _told(rf"^(admin|audit|(import|read|promote|approve|webhook):(\*|{SLUG_PATTERN[1:-1]}))$")
+SCOPE = _told(rf"^(admin|audit|browse|track|(import|read|promote|approve|webhook):(\*|{SLUG_PATTERN[1:-1]}))$")
 URL = _told(r"^(https?://[^\x00]*)?$")
 WEBHOOK_URL = _told(r"^https?://[!-\[\]-~]+$")
 WEBHOOK_SECRET = _told(r"^whsec_[A-Za-z0-9+/]{32,86}={0,2}$")

@@ -142,7 +142,8 @@ class TokenIn(In):
     scopes: list[Annotated[Storable, Field(json_schema_extra=SCOPE)]] = Field(
         min_length=1,
         max_length=100,
-        description="admin, audit, import:<workspace>, or read, promote, approve, webhook:<environment>; * is each",
+        description="admin, audit, browse, track, import:<workspace>, or read, promote, approve, "
+        "webhook:<environment>; * is each",
     )
     expires_in_days: Annotated[int, Field(ge=1, le=3650), MAYBE_2_0] | None = None
 

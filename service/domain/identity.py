@@ -10,14 +10,17 @@ from datetime import datetime
 from service.domain.errors import InvalidInput, NotAllowed
 
 TOKEN_PREFIX = "mreg_"  # noqa: S105 - what every token begins with, so that scanners find leaked ones
-_SCOPE = re.compile(r"(admin|audit)|(import|read|promote|approve|webhook):(\*|[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?)")
+_SCOPE = re.compile(
+    r"(admin|audit|browse|track)|(import|read|promote|approve|webhook):(\*|[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?)"
+)
 
 
 @dataclass(frozen=True)
 class Scope:
     """One permission. `subject` is a workspace for `import`, an environment for the others.
 
-    `admin` and `audit` have no subject; `admin` includes every other scope, `audit` reads the audit trail. The
+    `admin`, `audit`, `browse` and `track` have no subject; `admin` includes every other scope, `audit` reads the audit
+    trail, `browse` reads everything in the hosted MLflow registry, and `track`, which includes it, logs there. The
     subject `*` means each of its kind.
     """
 
@@ -30,8 +33,8 @@ class Scope:
         match = _SCOPE.fullmatch(text)
         if not match:
             raise InvalidInput(
-                f"{text[:80]!r} is not a scope: use admin, audit, import:<workspace>, or read:, promote:, approve: or "
-                "webhook:<environment>.",
+                f"{text[:80]!r} is not a scope: use admin, audit, browse, track, import:<workspace>, or read:, "
+                "promote:, approve: or webhook:<environment>.",
                 field="scopes",
             )
         return cls(match[1] or match[2], match[3] or "")
@@ -40,13 +43,15 @@ class Scope:
         return f"{self.action}:{self.subject}" if self.subject else self.action
 
     def includes(self, other: Scope) -> bool:
-        if self.action == "admin":
+        if self.action == "admin" or (self, other) == (TRACK, BROWSE):
             return True
         return self.action == other.action and self.subject in ("*", other.subject)
 
 
 ADMIN = Scope("admin")
 AUDIT = Scope("audit")
+BROWSE = Scope("browse")
+TRACK = Scope("track")
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,8 @@ def install(app: Flask) -> None:
     def registry_error(error: errors.RegistryError) -> Response:
         status = 400 if isinstance(error, errors.InvalidInput) else status_of(error)
         code = next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
+        if error.where.get("kind") == "endpoint":
+            code = "ENDPOINT_NOT_FOUND"  # on which clients fall back to an older route
         return _answer(code, error.detail, status)
 
     @app.errorhandler(HTTPException)

@@ -11,15 +11,13 @@ from flask import Flask, g, request
 from service.api import request_ids
 from service.api.auth import identify
 from service.domain.audit import Change
-from service.domain.errors import NotFound
-from service.domain.identity import ADMIN
 from service.hosting import mlflow_errors
 from service.hosting.artifact_store import SCHEME, ArtifactPath
 from service.hosting.artifacts import artifact_routes
 from service.hosting.calls import called, stored
+from service.hosting.decisions import admit, decide_artifact
 from service.hosting.environment_view import make_environment_view
 from service.hosting.lean_import import without_unused_libraries
-from service.hosting.table import hosted
 from service.settings import Settings
 from service.usecases.record_change import record
 from service.wiring import Parts
@@ -77,14 +75,14 @@ def _make_guard(parts: Parts, mlflow: Wsgi) -> Flask:
     @app.before_request
     def decide() -> None:
         g.principal = identify(parts)
-        g.principal.require(ADMIN)
+        g.route = admit(g.principal, request.method, request.path, environment="")
 
     def keep(change: Change) -> None:
         with parts.store.transaction() as tx:
             record(tx, change, parts.clock())
 
     def guard(path: ArtifactPath, write: bool) -> None:
-        """Whoever came this far may read and write, but not write to registered versions."""
+        decide_artifact(g.principal, path.path, path.digest, write, environment="", in_stages=())
         if write:
             path.require_writable()
             keep(stored(g.principal, request.method, path.path))
@@ -95,11 +93,9 @@ def _make_guard(parts: Parts, mlflow: Wsgi) -> Flask:
     @app.route("/", defaults={"path": ""}, methods=["GET", "POST", "PATCH", "PUT", "DELETE"])
     @app.route("/<path:path>", methods=["GET", "POST", "PATCH", "PUT", "DELETE"])
     def forward(path: str) -> Any:
-        route = hosted(request.method, request.path)
-        if route is None:
-            raise NotFound("endpoint", request.path, "This registry does not host that part of MLflow.")
-        if route.writes:
-            keep(called(g.principal, request, route))
+        if g.route.writes:
+            keep(called(g.principal, request, g.route))
+        request.environ["PATH_INFO"] = g.route.address(request.path)
         return mlflow
 
     return app

@@ -22,7 +22,7 @@ def token(**fields: Any) -> dict[str, Any]:
 
 
 def test_a_token_is_created_listed_and_revoked(client: FlaskClient) -> None:
-    scopes = ["admin", "import:dev", "read:*", "promote:qa-2.eu_west"]
+    scopes = ["admin", "browse", "track", "import:dev", "read:*", "promote:qa-2.eu_west"]
     created = client.post("/v1/tokens", json={"name": "ci", "scopes": scopes})
     assert created.status_code == 201
     assert created.headers["Cache-Control"] == "no-store"
@@ -90,6 +90,8 @@ def test_scopes_that_are_none(client: FlaskClient, nothing_left: Unchanged) -> N
         "",
         "ADMIN",
         "admin:x",
+        "browse:prod",
+        "track:*",
         "read",
         "read:",
         "read:A",

@@ -128,11 +128,11 @@ def test_registered_bytes_cannot_be_written(story: Service) -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("POST", "/api/2.0/mlflow/model-versions/transition-stage"),
-        ("POST", "/api/2.0/mlflow/model-versions/create"),
-        ("DELETE", "/api/2.0/mlflow/model-versions/delete"),
-        ("DELETE", "/api/2.0/mlflow/registered-models/delete"),
         ("POST", "/api/2.0/mlflow/webhooks"),
+        ("GET", "/graphql"),
+        ("POST", "/signup"),
+        ("GET", "/ajax-api/2.0/mlflow/users/current"),
+        ("POST", "/ajax-api/3.0/mlflow/assistant"),
         ("GET", "/api/3.0/mlflow/gateway/secrets/list"),
         ("POST", "/ajax-api/3.0/mlflow/demo/generate"),
         ("GET", "/api/3.0/mlflow/workspaces"),
@@ -140,14 +140,22 @@ def test_registered_bytes_cannot_be_written(story: Service) -> None:
 )
 def test_parts_of_mlflow_that_are_not_hosted(story: Service, method: str, path: str) -> None:
     got = requests.request(method, story.url + path, json={}, headers=story.headers, timeout=30)
-    assert (got.status_code, got.json()["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
+    assert (got.status_code, got.json()["error_code"]) == (404, "ENDPOINT_NOT_FOUND")
 
 
-def test_root_needs_an_administrator(story: Service) -> None:
+def test_root_needs_a_scope_of_the_registry(story: Service) -> None:
     path = f"{story.url}/api/2.0/mlflow/experiments/search?max_results=5"
     assert requests.get(path, timeout=30).status_code == 401
     token = cli(story.environ, "token", "create", "--name", "reader", "--scope", "read:blue", "--plain")
     assert requests.get(path, headers={"Authorization": f"Bearer {token}"}, timeout=30).status_code == 403
+    created = f"{story.url}/api/2.0/mlflow/experiments/create"
+    for scope, statuses in (("browse", (200, 403)), ("track", (200, 200))):
+        token = cli(story.environ, "token", "create", "--name", scope, "--scope", scope, "--plain")
+        headers = {"Authorization": f"Bearer {token}"}
+        written = requests.post(created, json={"name": f"of {scope}"}, headers=headers, timeout=30)
+        assert (requests.get(path, headers=headers, timeout=30).status_code, written.status_code) == statuses
+        if written.status_code == 403:
+            assert written.json()["message"] == "The token 'browse' does not hold the scope track."
     assert requests.get(path, auth=("anyone", story.token), timeout=30).status_code == 200
 
 
