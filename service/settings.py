@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from service.domain.endpoint import AddressRules
+from service.domain.host_names import LOOPBACK, HostNames
 
 PREFIX = "MODEL_REGISTRY_"
 SEARCH_PATH = "options=-csearch_path%3Dpublic"
@@ -61,6 +62,7 @@ class Settings:
     audit_reads: float = 0.0
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     event_days: int = 30
+    allowed_hosts: HostNames = field(default_factory=lambda: HostNames.parse(LOOPBACK))
 
     @property
     def database_role(self) -> str:
@@ -87,13 +89,14 @@ class Settings:
                 region=reader.text("S3_REGION", "us-east-1"),
                 public_endpoint=reader.endpoint("S3_PUBLIC_ENDPOINT", endpoint),
             ),
-            public_url=reader.url("PUBLIC_URL").rstrip("/"),
+            public_url=(public_url := reader.url("PUBLIC_URL").rstrip("/")),
             import_max_bytes=reader.number("IMPORT_MAX_BYTES", 20 * GIB, 1, 1024 * GIB),
             presign_seconds=reader.number("PRESIGN_SECONDS", 900, 1, 7 * 24 * 3600),
             database_pool=reader.number("DATABASE_POOL", 5, 1, 1000),
             audit_reads=reader.share("AUDIT_READS", 0.0),
             webhooks=WebhookSettings(reader.keys("SECRET_KEY"), reader.address_rules("WEBHOOK_ALLOW")),
             event_days=reader.number("EVENT_DAYS", 30, 4, 3650),  # retries go on for three
+            allowed_hosts=reader.host_names("ALLOWED_HOSTS", public_url),
         )
         if reader.problems:
             raise SettingsError(reader.problems)
@@ -214,6 +217,18 @@ class _Reader:
                 f"{PREFIX}{name} must be networks and host names, separated by commas, not {str(error)[:80]!r}"
             )
             return AddressRules()
+
+    def host_names(self, name: str, public_url: str) -> HostNames:
+        host = urlsplit(public_url).hostname or ""
+        default = [f"[{host}]" if ":" in host else host, *LOOPBACK] if host else LOOPBACK
+        try:
+            return HostNames.parse(self._words(name) or default)
+        except ValueError as error:
+            self.problems.append(
+                f"{PREFIX}{name} must be host names, each with or without a port, separated by commas, not "
+                f"{str(error)[:80]!r}"
+            )
+            return HostNames.parse(LOOPBACK)
 
     def _words(self, name: str) -> tuple[str, ...]:
         return tuple(word for part in self.text(name, "").split(",") if (word := part.strip()))

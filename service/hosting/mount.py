@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, cast
 
 from flask import Flask, g, request
@@ -17,20 +17,20 @@ from service.hosting.artifacts import artifact_routes
 from service.hosting.calls import called, stored
 from service.hosting.decisions import admit, decide_artifact
 from service.hosting.environment_view import make_environment_view
+from service.hosting.hosts import Wsgi, only_for
 from service.hosting.lean_import import without_unused_libraries
 from service.settings import Settings
 from service.usecases.record_change import record
 from service.wiring import Parts
 
 OURS = ("/v1/", "/docs/", "/healthz", "/readyz", "/version", "/docs", "/openapi.json")
-Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
 def with_hosted_registry(app: Flask, settings: Settings, parts: Parts) -> Wsgi:
     """Our API, the environments' views, and MLflow's own application for the rest of the paths."""
     ours = cast(Wsgi, app.wsgi_app)
-    environments = cast(Wsgi, make_environment_view(parts).wsgi_app)
-    guard = cast(Wsgi, _make_guard(parts, load_mlflow(settings)).wsgi_app)
+    environments = only_for(settings.allowed_hosts, make_environment_view(parts).wsgi_app)
+    guard = only_for(settings.allowed_hosts, _make_guard(parts, load_mlflow(settings)).wsgi_app)
 
     def dispatch(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")

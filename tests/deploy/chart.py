@@ -66,6 +66,7 @@ FULL: Values = {
         "pool": 4,
     },
     "audit": {"reads": 0.25},
+    "allowedHosts": ["models.internal", "models.internal:8443"],
     "s3": {
         "endpoint": "http://s3:9000",
         "publicEndpoint": "https://s3.example.com",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 
 import helm_python
 import pytest
@@ -56,7 +57,23 @@ def test_the_owner_s_url_is_for_the_migration_alone(chart: helm_python.Chart) ->
 def test_the_defaults_are_those_of_the_service(chart: helm_python.Chart) -> None:
     manifests = render(chart, MINIMAL)
     web = named(manifests, "Deployment", "-web")["spec"]["template"]["spec"]["containers"][0]
-    assert Settings.from_env(environ_of(web, manifests)) == Settings.from_env(REQUIRED)
+    settings = Settings.from_env(environ_of(web, manifests))
+    default = Settings.from_env(REQUIRED)
+    assert replace(settings, allowed_hosts=default.allowed_hosts) == default
+
+
+@pytest.mark.parametrize(
+    "url", ["https://registry.example.com", "https://registry.example.com:8443/x", "http://[::2]:1"]
+)
+def test_the_hosts_are_the_public_one_and_those_of_the_service(chart: helm_python.Chart, url: str) -> None:
+    manifests = render(chart, changed(changed(MINIMAL, "publicUrl", url), "allowedHosts", ["a.internal:1"]))
+    (service,) = of_kind(manifests, "Service")
+    web = named(manifests, "Deployment", "-web")["spec"]["template"]["spec"]["containers"][0]
+    environ = environ_of(web, manifests)
+    inside = service["metadata"]["name"]
+    cluster = [inside, f"{inside}.models", f"{inside}.models.svc", f"{inside}.models.svc.cluster.local"]
+    default = Settings.from_env({**REQUIRED, "MODEL_REGISTRY_PUBLIC_URL": url}).allowed_hosts
+    assert Settings.from_env(environ).allowed_hosts.names == default.names | set(cluster) | {"a.internal:1"}
 
 
 def test_values_reach_the_service_as_they_are(chart: helm_python.Chart) -> None:

@@ -38,9 +38,11 @@ def test_the_table_says_what_is_required_and_what_the_defaults_are() -> None:
         "MODEL_REGISTRY_SECRET_KEY": "none",
         "MODEL_REGISTRY_WEBHOOK_ALLOW": "none",
         "MODEL_REGISTRY_EVENT_DAYS": f"`{settings.event_days}`",
+        "MODEL_REGISTRY_ALLOWED_HOSTS": "that of the public URL, loopback",
         "MODEL_REGISTRY_ACCESS_LOG": "none",
     }
     assert settings.audit_reads == 0
+    assert settings.allowed_hosts.names == {"registry.example.com", "localhost", "127.0.0.1", "[::1]"}
     assert settings.s3.public_endpoint == settings.s3.endpoint
 
 

@@ -8,6 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from service.domain.endpoint import AddressRules
+from service.domain.host_names import HostNames
 from service.settings import (
     GIB,
     SEARCH_PATH,
@@ -53,6 +54,7 @@ def test_what_is_needed_and_the_defaults() -> None:
         presign_seconds=900,
         database_pool=5,
         audit_reads=0,
+        allowed_hosts=HostNames(frozenset({"registry.example", "localhost", "127.0.0.1", "[::1]"})),
     )
 
 
@@ -66,6 +68,7 @@ def test_everything_given() -> None:
         "SECRET_KEY": f"{KEYS[0]}, {KEYS[1]}",
         "WEBHOOK_ALLOW": "10.1.0.0/16, chat.internal,",
         "EVENT_DAYS": "4",
+        "ALLOWED_HOSTS": "Registry.Example, models.internal:8443,",
     }
     settings = Settings.from_env({**ENVIRON, **{f"MODEL_REGISTRY_{name}": value for name, value in given.items()}})
     assert settings.s3.region == "eu-west-1"
@@ -73,6 +76,7 @@ def test_everything_given() -> None:
     assert (settings.import_max_bytes, settings.presign_seconds, settings.database_pool) == (1, 604800, 5)
     rules = AddressRules.parse(("10.1.0.0/16", "chat.internal"))
     assert (settings.webhooks, settings.event_days) == (WebhookSettings(KEYS, rules), 4)
+    assert settings.allowed_hosts.names == {"registry.example", "models.internal:8443"}
 
 
 def test_all_that_is_missing_is_told_at_once() -> None:
@@ -98,6 +102,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         "SECRET_KEY": f"{KEYS[0]}{KEYS[1]}",
         "WEBHOOK_ALLOW": "10.0.0.1/8",
         "EVENT_DAYS": "3",
+        "ALLOWED_HOSTS": "*.example",
     }
     found = problems({**ENVIRON, **{f"MODEL_REGISTRY_{name}": value for name, value in wrong.items()}})
     assert [line.partition(" ")[0] for line in found] == [
@@ -113,6 +118,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         "MODEL_REGISTRY_SECRET_KEY",
         "MODEL_REGISTRY_WEBHOOK_ALLOW",
         "MODEL_REGISTRY_EVENT_DAYS",
+        "MODEL_REGISTRY_ALLOWED_HOSTS",
     ]
     assert not [secret for secret in SECRETS if secret in "\n".join(found)]
 

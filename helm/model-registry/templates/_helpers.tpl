@@ -44,6 +44,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- end -}}
 {{- end -}}
 
+{{/* The host names of the hosted registry: where users find it, where the cluster does, and a port-forward. */}}
+{{- define "model-registry.allowedHosts" -}}
+{{- $service := include "model-registry.fullname" . -}}
+{{- $public := regexReplaceAll ":[0-9]+$" (urlParse .Values.publicUrl).host "" -}}
+{{- $inside := printf "%s.%s" $service .Release.Namespace -}}
+{{- $cluster := list $service $inside (printf "%s.svc" $inside) (printf "%s.svc.cluster.local" $inside) -}}
+{{- concat (list $public) $cluster (list "localhost" "127.0.0.1" "[::1]") .Values.allowedHosts | join "," -}}
+{{- end -}}
+
 {{/* Fails and names everything that is missing at once. No value is repeated: some are secret. */}}
 {{- define "model-registry.validate" -}}
 {{- $problems := list -}}
