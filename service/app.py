@@ -12,6 +12,7 @@ from service.api.bodies import ApiRequest
 from service.api.comparisons import add_comparisons
 from service.api.history import add_freezes, add_history, add_withdrawals
 from service.api.imports import add_imports
+from service.api.instances import add_instances
 from service.api.models import add_models
 from service.api.origins import add_origins
 from service.api.payloads import DroppedIn, Problem
@@ -67,6 +68,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
     add_comparisons(v1, parts)
     add_policies(v1, parts)
     add_stages(v1, parts, settings.presign_seconds)
+    add_instances(v1, parts)
     add_audit(v1, parts)
     add_webhooks(v1, parts)
     add_deliveries(v1, parts)

@@ -23,6 +23,7 @@ from service.usecases.decide_promotion import expire_promotions
 from service.usecases.deliver_webhooks import Deliverer
 from service.usecases.run_import import Importer
 from service.usecases.upload_archive import ArchiveUploads
+from service.usecases.watch_instances import forget_instances
 from service.webhook_tasks import add_webhook_tasks
 from service.wiring import Parts, make_parts
 
@@ -113,9 +114,10 @@ def _add_maintenance(app: procrastinate.App, parts: Parts) -> None:
     @app.periodic(cron="*/5 * * * *")
     @app.task(name="tidy-up", queue=MAINTENANCE, queueing_lock="tidy-up")
     def tidy_up(timestamp: int) -> None:
-        """Write down which promotions' time is over, and forget answers that are not given again."""
+        """Write down which promotions' time is over; forget answers that are not given again, instances that ended."""
         expire_promotions(parts.store, parts.clock)
         forget_answers(parts.store, parts.clock)
+        forget_instances(parts.store, parts.clock)
 
 
 def run_worker(app: procrastinate.App, concurrency: int) -> None:

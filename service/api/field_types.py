@@ -41,16 +41,16 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_date_first), AfterValidator(_
 """A time as RFC 3339 writes it, in UTC from here on; seconds since 1970 are none."""
 
 
-def _told(pattern: str) -> dict[str, JsonValue]:
+def told(pattern: str) -> dict[str, JsonValue]:
     """What the document says a text must be like; the domain checks it, in words of its own."""
     return {"pattern": pattern}
 
 
-NEW_SLUG = _told(r"^(?!.*\.\.)" + SLUG_PATTERN.removeprefix("^"))
-NEW_STAGE = _told(r"^(?![Nn][Oo][Nn][Ee]$)" + STAGE_PATTERN.removeprefix("^"))
-NEW_MODEL = _told(r"^(?!\.{1,2}$)[^/:\x00-\x1f\x7f]*[^/:\x00-\x1f\x7f\s][^/:\x00-\x1f\x7f]*$")
-SCOPE = _told(rf"^(admin|audit|browse|track|(import|read|promote|approve|webhook):(\*|{SLUG_PATTERN[1:-1]}))$")
-URL = _told(r"^(https?://[^\x00]*)?$")
-WEBHOOK_URL = _told(r"^https?://[!-\[\]-~]+$")
-WEBHOOK_SECRET = _told(r"^whsec_[A-Za-z0-9+/]{32,86}={0,2}$")
-NOT_BLANK = _told(r"^[^\x00]*[^\x00\s][^\x00]*$")
+NEW_SLUG = told(r"^(?!.*\.\.)" + SLUG_PATTERN.removeprefix("^"))
+NEW_STAGE = told(r"^(?![Nn][Oo][Nn][Ee]$)" + STAGE_PATTERN.removeprefix("^"))
+NEW_MODEL = told(r"^(?!\.{1,2}$)[^/:\x00-\x1f\x7f]*[^/:\x00-\x1f\x7f\s][^/:\x00-\x1f\x7f]*$")
+SCOPE = told(rf"^(admin|audit|browse|track|(import|read|promote|approve|webhook):(\*|{SLUG_PATTERN[1:-1]}))$")
+URL = told(r"^(https?://[^\x00]*)?$")
+WEBHOOK_URL = told(r"^https?://[!-\[\]-~]+$")
+WEBHOOK_SECRET = told(r"^whsec_[A-Za-z0-9+/]{32,86}={0,2}$")
+NOT_BLANK = told(r"^[^\x00]*[^\x00\s][^\x00]*$")

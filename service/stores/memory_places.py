@@ -78,6 +78,8 @@ class MemoryEnvironments:
             raise InUse(f"Stages of environment {name!r} hold versions.", environment=name)
         for webhook in [held for held in self._state.webhooks.values() if held.environment == name]:
             self._state.remove_webhook(webhook.id)
+        for instance in [key for key in self._state.instances if key[0].environment == name]:
+            del self._state.instances[instance]
         del self._state.environments[name]
         for key in [key for key in self._state.policies if key[0] == name]:
             del self._state.policies[key]

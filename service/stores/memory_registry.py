@@ -14,6 +14,7 @@ from service.stores.memory_audit import MemoryAudit
 from service.stores.memory_events import MemoryDeliveries, MemoryEvents, MemoryWebhooks
 from service.stores.memory_evidence import MemoryEvidence
 from service.stores.memory_imports import MemoryImports
+from service.stores.memory_instances import MemoryInstances
 from service.stores.memory_models import MemoryModels
 from service.stores.memory_origins import MemoryOrigins
 from service.stores.memory_places import MemoryEnvironments, MemoryTokens, MemoryWorkspaces
@@ -40,6 +41,7 @@ class MemoryTransaction:
     stages: MemoryStages
     origins: MemoryOrigins
     references: MemoryReferences
+    instances: MemoryInstances
     policies: MemoryPolicies
     evidence: MemoryEvidence
     audit: MemoryAudit
@@ -64,6 +66,7 @@ class MemoryTransaction:
             stages=MemoryStages(state, environments, models),
             origins=MemoryOrigins(state),
             references=MemoryReferences(state),
+            instances=MemoryInstances(state),
             policies=MemoryPolicies(state, environments, models),
             evidence=MemoryEvidence(state),
             audit=MemoryAudit(state),

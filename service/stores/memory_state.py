@@ -13,6 +13,7 @@ from service.domain.event import Event
 from service.domain.history import Transition
 from service.domain.identity import Token
 from service.domain.importing import Import
+from service.domain.instance import Instance
 from service.domain.model import Manifest, ModelVersion
 from service.domain.policy import PolicyVersion
 from service.domain.policy_facts import Evaluation
@@ -113,6 +114,7 @@ class State:
     manifests: dict[str, Manifest] = field(default_factory=dict)
     prompts: dict[tuple[str, int], HeldPrompt] = field(default_factory=dict)
     assignments: dict[Place, Assignment] = field(default_factory=dict)
+    instances: dict[tuple[Place, str], Instance] = field(default_factory=dict)
     audit: dict[int, AuditRow] = field(default_factory=dict)
     events: dict[str, HeldEvent] = field(default_factory=dict)
     webhooks: dict[str, Webhook] = field(default_factory=dict)

@@ -18,6 +18,7 @@ from service.stores.event_rows import PostgresEvents
 from service.stores.evidence_rows import PostgresEvidence
 from service.stores.heads import at_head
 from service.stores.import_rows import PostgresImports
+from service.stores.instance_rows import PostgresInstances
 from service.stores.model_rows import PostgresModels
 from service.stores.origin_rows import PostgresOrigins
 from service.stores.place_rows import PostgresEnvironments, PostgresTokens, PostgresWorkspaces
@@ -89,6 +90,7 @@ class PostgresTransaction:
     stages: PostgresStages
     origins: PostgresOrigins
     references: PostgresReferences
+    instances: PostgresInstances
     policies: PostgresPolicies
     evidence: PostgresEvidence
     audit: PostgresAudit
@@ -124,6 +126,7 @@ class PostgresRegistry:
                 stages=PostgresStages(connection, environments),
                 origins=PostgresOrigins(connection),
                 references=PostgresReferences(connection),
+                instances=PostgresInstances(connection),
                 policies=PostgresPolicies(connection, environments, models),
                 evidence=PostgresEvidence(connection),
                 audit=audit,

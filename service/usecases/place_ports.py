@@ -42,7 +42,7 @@ class Environments(Protocol):
     def list(self) -> Sequence[Environment]: ...
 
     def delete(self, name: str) -> None:
-        """With its webhooks. Raises NotFound(kind="environment"), InUse when a stage has a version."""
+        """With its webhooks and instances. Raises NotFound(kind="environment"), InUse when a stage has a version."""
         ...
 
     def freeze(self, name: str, freeze: Freeze | None) -> None:

@@ -13,6 +13,7 @@ from typing import Protocol
 from service.domain.audit import AuditQuery, AuditRow, Change
 from service.usecases.event_ports import Deliveries, Events, Webhooks
 from service.usecases.import_ports import Imports, Uploads
+from service.usecases.instance_ports import Instances
 from service.usecases.model_ports import Models, Origins
 from service.usecases.place_ports import Environments, Tokens, Workspaces
 from service.usecases.policy_ports import Evidence, Policies
@@ -80,6 +81,9 @@ class Transaction(Protocol):
 
     @property
     def references(self) -> References: ...
+
+    @property
+    def instances(self) -> Instances: ...
 
     @property
     def audit(self) -> Audit: ...

@@ -1,0 +1,37 @@
+"""What serves each stage, as pullers say."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0013"
+down_revision = "0009"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "instances",
+        sa.Column("environment", sa.Text(), nullable=False),
+        sa.Column("model", sa.Text(), nullable=False),
+        sa.Column("stage", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("reported_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("lease_end", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("reported_by", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["environment"], ["registry.environments.name"], name=op.f("instances_environment_fkey"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("environment", "model", "stage", "id", name=op.f("instances_pkey")),
+        schema="registry",
+    )
+    op.create_index("instances_digest_lease_end_idx", "instances", ["digest", "lease_end"], schema="registry")
+    op.create_index("instances_lease_end_idx", "instances", ["lease_end"], schema="registry")
+
+
+def downgrade() -> None:
+    op.drop_table("instances", schema="registry")
