@@ -49,7 +49,8 @@ class WebhookSettings:
 class Settings:
     """All settings. Sizes are bytes, times are seconds.
 
-    `audit_reads` is the share of reads that the audit trail records, from 0 to 1.
+    `audit_reads` is the share of reads that the audit trail records, from 0 to 1. `watchers` is how many requests may
+    wait for a change in one process.
     """
 
     database_url: str = field(repr=False)
@@ -61,6 +62,7 @@ class Settings:
     audit_reads: float = 0.0
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     event_days: int = 30
+    watchers: int = 2000
 
     @property
     def database_role(self) -> str:
@@ -94,6 +96,7 @@ class Settings:
             audit_reads=reader.share("AUDIT_READS", 0.0),
             webhooks=WebhookSettings(reader.keys("SECRET_KEY"), reader.address_rules("WEBHOOK_ALLOW")),
             event_days=reader.number("EVENT_DAYS", 30, 4, 3650),  # retries go on for three
+            watchers=reader.number("WATCHERS", 2000, 1, 100_000),
         )
         if reader.problems:
             raise SettingsError(reader.problems)
