@@ -10,6 +10,7 @@ from service.api import auth, document, problems, request_ids
 from service.api.audit import add_audit
 from service.api.bodies import ApiRequest
 from service.api.comparisons import add_comparisons
+from service.api.front import Front
 from service.api.history import add_freezes, add_history, add_withdrawals
 from service.api.imports import add_imports
 from service.api.instances import add_instances
@@ -19,6 +20,7 @@ from service.api.payloads import DroppedIn, Problem
 from service.api.places import add_environments, add_workspaces
 from service.api.policies import add_policies
 from service.api.promotions import add_promotions
+from service.api.resolve import add_resolve
 from service.api.runs import add_runs
 from service.api.stages import add_stages
 from service.api.status import add_status
@@ -67,6 +69,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
     add_models(v1, parts)
     add_comparisons(v1, parts)
     add_policies(v1, parts)
+    add_resolve(v1, parts)
     add_stages(v1, parts, settings.presign_seconds)
     add_instances(v1, parts)
     add_audit(v1, parts)
@@ -85,4 +88,5 @@ def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
     for endpoint, view in list(app.view_functions.items()):
         if endpoint.startswith(("openapi", "swagger")):
             app.view_functions[endpoint] = auth.opened(view)
+    app.wsgi_app = Front(app.wsgi_app, parts)
     return app

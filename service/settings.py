@@ -50,7 +50,8 @@ class WebhookSettings:
 class Settings:
     """All settings. Sizes are bytes, times are seconds.
 
-    `audit_reads` is the share of reads that the audit trail records, from 0 to 1.
+    `audit_reads` is the share of reads that the audit trail records, from 0 to 1. `watchers` is how many requests may
+    wait for a change in one process.
     """
 
     database_url: str = field(repr=False)
@@ -63,6 +64,7 @@ class Settings:
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     event_days: int = 30
     allowed_hosts: HostNames = field(default_factory=lambda: HostNames.parse(LOOPBACK))
+    watchers: int = 2000
 
     @property
     def database_role(self) -> str:
@@ -97,6 +99,7 @@ class Settings:
             webhooks=WebhookSettings(reader.keys("SECRET_KEY"), reader.address_rules("WEBHOOK_ALLOW")),
             event_days=reader.number("EVENT_DAYS", 30, 4, 3650),  # retries go on for three
             allowed_hosts=reader.host_names("ALLOWED_HOSTS", public_url),
+            watchers=reader.number("WATCHERS", 2000, 1, 100_000),
         )
         if reader.problems:
             raise SettingsError(reader.problems)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from service.settings import Settings
+from service.stores.hand_out_rows import PostgresHandOut
 from service.stores.objects import S3Objects
 from service.stores.parts import S3Parts
 from service.stores.postgres import PostgresRegistry, make_engine
@@ -14,9 +15,11 @@ from service.stores.queue import JobQueue
 from service.stores.tracking import PostgresTracking
 from service.usecases.clock import utc_now
 from service.usecases.event_ports import WebhookParts
+from service.usecases.follow_changes import Following
 from service.usecases.object_ports import ObjectStore, PartStore
 from service.usecases.ports import Clock, RegistryStore
 from service.usecases.record_reads import NO_READS, Reads
+from service.usecases.resolve import Resolver
 from service.usecases.tracking_ports import TrackingStore
 from service.webhooks.sender import HttpSender
 from service.webhooks.vault import FernetVault
@@ -29,12 +32,14 @@ class Parts:
     part_store: PartStore
     tracking: TrackingStore
     webhooks: WebhookParts
+    resolver: Resolver
     clock: Clock = utc_now
     reads: Reads = NO_READS
 
 
 def make_parts(settings: Settings, engine: sa.Engine | None = None) -> Parts:
     engine = engine or make_engine(settings.database_url, settings.database_pool)
+    hand_out = PostgresHandOut(engine)
     return Parts(
         store=PostgresRegistry(engine, JobQueue()),
         objects=S3Objects(settings.s3),
@@ -42,4 +47,5 @@ def make_parts(settings: Settings, engine: sa.Engine | None = None) -> Parts:
         tracking=PostgresTracking(engine),
         reads=Reads(settings.audit_reads),
         webhooks=WebhookParts(HttpSender(settings.webhooks.rules), FernetVault(settings.webhooks.keys)),
+        resolver=Resolver(hand_out, Following(hand_out, watchers=settings.watchers), utc_now),
     )

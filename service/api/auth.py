@@ -19,7 +19,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 Access = Callable[[Principal, Mapping[str, str]], None]
 """Raises NotAllowed unless the principal may use the route with these path parameters."""
 
+Identify = Callable[[str, Mapping[str, str]], Principal]
+"""Tells who holds the secret of the request with these path parameters. Raises NotAuthenticated."""
+
 ATTRIBUTE = "__access__"
+IDENTIFY = "__identify__"
 
 
 def access(rule: Access | None) -> Callable[[F], F]:
@@ -65,6 +69,16 @@ def scoped(*actions: str, parameter: str) -> Callable[[F], F]:
     return access(rule)
 
 
+def identified_by(identify: Identify) -> Callable[[F], F]:
+    """Who asks is told by `identify`, for a view that reads it together with what is asked for."""
+
+    def mark(view: F) -> F:
+        setattr(view, IDENTIFY, identify)
+        return view
+
+    return mark
+
+
 def principal() -> Principal:
     """Whoever the current request authenticated as."""
     return cast(Principal, g.principal)
@@ -105,5 +119,7 @@ def install(app: Flask, parts: Parts) -> None:
         rule: Access | None = getattr(view, ATTRIBUTE)
         if rule is None:
             return
-        g.principal = identify(parts)
-        rule(g.principal, request.view_args or {})
+        given = request.view_args or {}
+        by: Identify | None = getattr(view, IDENTIFY, None)
+        g.principal = identify(parts) if by is None else by(secret_of(request.headers.get("Authorization")), given)
+        rule(g.principal, given)

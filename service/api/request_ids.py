@@ -15,9 +15,12 @@ _SAFE = re.compile(r"[A-Za-z0-9._:@/+=-]{1,64}")
 def request_id() -> str:
     """The same for as long as the request lasts."""
     if "request_id" not in g:
-        sent = request.headers.get(HEADER, "")
-        g.request_id = sent if _SAFE.fullmatch(sent) else str(uuid.uuid4())
+        g.request_id = sent_or_new(request.headers.get(HEADER, ""))
     return cast(str, g.request_id)
+
+
+def sent_or_new(sent: str) -> str:
+    return sent if _SAFE.fullmatch(sent) else str(uuid.uuid4())
 
 
 def install(app: Flask) -> None:

@@ -1,29 +1,27 @@
-"""Routes of an environment's stages: the hand-out."""
+"""Routes of an environment's stages: what changes them, and the bytes they hand out; what they hold tells `resolve`."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from flask import Response, request
-from flask_openapi3 import APIBlueprint, Tag
+from flask_openapi3 import APIBlueprint
 
 from service.api import payloads as p
 from service.api import promotion_payloads as pp
 from service.api.answers import answer
 from service.api.auth import principal, scoped
 from service.api.document import binary, problems
-from service.api.models import version_fields
 from service.api.promotions import STAGE, asked, precondition
+from service.api.resolve import STAGES, conditional, stage_answer
 from service.domain.environment import Assignment, Place
 from service.domain.model import ModelVersion
 from service.domain.promotion import PromotionState
 from service.usecases.hand_out import hand_out_files, read_stage
 from service.usecases.promote import Request, promote
-from service.usecases.read_history import stage_at
 from service.usecases.version_archive import version_archive
 from service.wiring import Parts
 
-STAGES = Tag(name="stages", description="The version that each stage of an environment hands out")
 PUT: dict[int, Any] = {200: p.StageOut, 202: pp.PromotionOut, **problems(409, 412, 413, 415)}
 ARCHIVE = binary("application/x-tar", "The version's files")
 
@@ -39,17 +37,7 @@ def add_stages(api: APIBlueprint, parts: Parts, presign_seconds: int) -> None:
             promotion = promote(tx, parts.clock, principal(), wanted)
             if promotion.state is PromotionState.PENDING:
                 return asked(promotion)
-            return _handed(*tx.stages.current(*place))
-
-    @api.get(STAGE, tags=[STAGES], responses={200: p.StageOut, 304: None})
-    @scoped("read", "promote", parameter="environment")
-    def get_stage(path: p.StagePath, query: pp.StageQuery, header: p.StageHeaders) -> Response:
-        """The version that the stage hands out now; send its ETag as If-None-Match to hear of changes only."""
-        place = Place(path.environment, path.model, path.stage)
-        found = _read(parts, path, "stage.read") if query.at is None else stage_at(parts.store, place, query.at)
-        response = _handed(*found)
-        response.make_conditional(request)
-        return response
+            return conditional(stage_answer(tx.stages.current(*place)))
 
     @api.get(f"{STAGE}/files", tags=[STAGES], responses={200: p.FilesOut})
     @scoped("read", "promote", parameter="environment")
@@ -86,16 +74,6 @@ def add_stages(api: APIBlueprint, parts: Parts, presign_seconds: int) -> None:
         response.make_conditional(request)
         return response
 
-    @api.get("/environments/<environment>/stages", tags=[STAGES], responses={200: p.AssignmentsOut})
-    @scoped("read", "promote", parameter="environment")
-    def list_stages(path: p.EnvironmentPath) -> Response:
-        """Everything the environment's stages hold."""
-        with parts.store.transaction() as tx:
-            environment = tx.environments.get(path.environment)
-            held = tx.stages.list(path.environment)
-        rows = [p.AssignmentOut.model_validate(assignment) for assignment in held]
-        return answer(p.AssignmentsOut(environment=environment.name, stages=list(environment.stages), assignments=rows))
-
 
 def _read(parts: Parts, path: p.StagePath, action: str) -> tuple[Assignment, ModelVersion]:
     place = (path.environment, path.model, path.stage)
@@ -104,10 +82,3 @@ def _read(parts: Parts, path: p.StagePath, action: str) -> tuple[Assignment, Mod
 
 def _tag(value: str) -> dict[str, str]:
     return {"ETag": f'"{value}"'}
-
-
-def _handed(assignment: Assignment, version: ModelVersion) -> Response:
-    """The ETag is of the whole answer: revision and digest, and whatever else it tells."""
-    shown = p.StageOut(**{**version_fields(version), **vars(assignment)})
-    headers = {"Cache-Control": "private, no-cache", "X-Model-Digest": version.digest, **_tag(assignment.tag)}
-    return answer(shown, headers=headers)

@@ -168,6 +168,13 @@ class Unavailable(RegistryError):
     title = "A needed part does not answer"
 
 
+class Busy(Unavailable):
+    """As much goes on here as may; another process may have room."""
+
+    slug = "busy"
+    title = "Too much at once"
+
+
 class Damaged(RegistryError):
     """Stored bytes are missing or are not the bytes that were registered."""
 

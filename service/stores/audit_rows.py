@@ -14,6 +14,8 @@ from service.stores.audit_chain import chained
 
 LOCK = 7_281_034_405_119_202
 """The advisory lock of the one transaction that may extend the chain at a time."""
+CHANNEL = "registry_changes"
+"""Whoever listens hears of every commit that extends the chain."""
 
 
 class PostgresAudit:
@@ -35,6 +37,7 @@ class PostgresAudit:
         self._connection.execute(sa.text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         rows = chained(self._changes, *self.head())
         self._connection.execute(sa.insert(t.audit), [vars(row) for row in rows])
+        self._connection.execute(sa.text(f"NOTIFY {CHANNEL}"))
         self._changes.clear()
 
     def head(self) -> tuple[int, str]:

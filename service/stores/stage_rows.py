@@ -139,7 +139,7 @@ class PostgresStages:
             return no_stage(Place(environment, model, stage))
         if self._connection.scalar(sa.select(t.models.c.name).where(t.models.c.name == model)) is None:
             return NotFound("model", model)
-        return NotFound("assignment", stage, f"No version of {model!r} is in {environment}/{stage}.")
+        return nothing_in(Place(environment, model, stage))
 
     def list(self, environment: str) -> Sequence[Assignment]:
         query = _ASSIGNED.where(t.assignments.c.environment == environment)
@@ -187,6 +187,11 @@ class PostgresStages:
 
 def no_stage(place: Place) -> NotFound:
     return NotFound("stage", place.stage, f"Environment {place.environment!r} has no stage {place.stage!r}.")
+
+
+def nothing_in(place: Place) -> NotFound:
+    where = f"{place.environment}/{place.stage}"
+    return NotFound("assignment", place.stage, f"No version of {place.model!r} is in {where}.")
 
 
 def _transition(row: sa.Row[Any]) -> Transition:

@@ -66,6 +66,11 @@ def authenticate(store: RegistryStore, now: datetime, secret: str, request_id: s
         raise NotAuthenticated("Send a token: `Authorization: Bearer <token>`.", header="Authorization")
     with store.transaction() as tx:
         token = tx.tokens.find(secret_hash(secret))
+    return replace(accepted(token, now).principal, request_id=request_id)
+
+
+def accepted(token: Token | None, now: datetime) -> Token:
+    """Raises NotAuthenticated for one that is unknown, expired or revoked."""
     if token is None or not token.usable(now):
         raise NotAuthenticated("The token is unknown, expired or revoked.", header="Authorization")
-    return replace(token.principal, request_id=request_id)
+    return token

@@ -1,0 +1,31 @@
+"""What requests of the hand-out look like."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from service.api import payloads as p
+from service.api import promotion_payloads as pp
+from service.api.field_types import Storable
+
+WAIT = 60
+MODELS = 100
+Wait = Field(
+    default=0,
+    ge=0,
+    le=WAIT,
+    description="with If-None-Match: seconds to wait for a change, before a 304 tells that there was none",
+)
+
+
+class StageQuery(pp.StageQuery):
+    wait: int = Wait
+
+
+class HeldQuery(p.Query):
+    model: list[Storable] = Field(default=[], max_length=MODELS, description="name of a model; all when none is named")
+    wait: int = Wait
+
+
+class EnvironmentStagePath(p.EnvironmentPath):
+    stage: Storable = Field(description="name of a stage of the environment", max_length=63)

@@ -1,0 +1,124 @@
+"""A connection outside the pool whose every wait has an end, whatever becomes of the server.
+
+psycopg2's asynchronous mode: the wait for the socket is ours, in a thread as in a greenlet.
+"""
+
+from __future__ import annotations
+
+import select
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg2
+import psycopg2.extensions as ext
+import psycopg2.extras
+
+from service.domain.errors import InvalidInput, Unavailable
+
+LIMIT = 0.8
+"""Seconds for a statement, with the wait for its turn and for the connection."""
+
+
+class ReadingConnection:
+    """Runs one statement at a time, each its own transaction; connects on first use and again after a failure.
+
+    Args:
+        given: arguments of `psycopg2.connect`.
+        first: what every new connection runs before all else.
+    """
+
+    def __init__(self, given: Mapping[str, Any], first: str) -> None:
+        self._given = given
+        self._first = first
+        self._turn = threading.Lock()
+        self._connection: Any = None
+        self.made = 0
+
+    def rows(self, statement: str, values: tuple[object, ...] = ()) -> tuple[int, list[Any]]:
+        """The number of the connection, from 1, and the rows as named tuples.
+
+        Raises Unavailable, InvalidInput for text that no database holds.
+        """
+        until = time.monotonic() + LIMIT
+        with self._taking_turns(until), self._translated():
+            if self._connection is not None:
+                with suppress(psycopg2.Error):
+                    return self.made, self._run(statement, values, until)
+                self._drop()  # an idle connection that was cut is no outage yet: a new one tells
+            self._connect(until)
+            return self.made, self._run(statement, values, until)
+
+    def wait(self, seconds: float) -> None:
+        """Until a notification comes or the time is over. Raises Unavailable when the connection is lost."""
+        with self._taking_turns(time.monotonic() + LIMIT), self._translated():
+            if self._connection is None:
+                self._connect(time.monotonic() + LIMIT)
+            until = time.monotonic() + seconds
+            while not self._connection.notifies and (left := until - time.monotonic()) > 0:
+                if _readable(self._connection, left):
+                    self._connection.poll()
+            self._connection.notifies.clear()
+
+    def close(self) -> None:
+        self._drop()
+
+    @contextmanager
+    def _taking_turns(self, until: float) -> Iterator[None]:
+        if not self._turn.acquire(timeout=max(0.0, until - time.monotonic())):
+            raise _unavailable()
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:  # NUL, a lone surrogate
+            raise InvalidInput("A value cannot be stored as text.") from error
+        except psycopg2.Error as error:
+            self._drop()
+            raise _unavailable() from error
+
+    def _connect(self, until: float) -> None:
+        self._connection = psycopg2.connect(**self._given, async_=True)
+        self.made += 1
+        self._settle(until)
+        self._run(self._first, (), until)
+
+    def _run(self, statement: str, values: tuple[object, ...], until: float) -> list[Any]:
+        cursor = self._connection.cursor(cursor_factory=psycopg2.extras.NamedTupleCursor)
+        cursor.execute(statement, values)
+        self._settle(until)
+        return list(cursor.fetchall()) if cursor.description else []
+
+    def _settle(self, until: float) -> None:
+        while (state := self._connection.poll()) != ext.POLL_OK:
+            left = until - time.monotonic()
+            if left <= 0 or not _ready(self._connection, left, writing=state == ext.POLL_WRITE):
+                self._drop()
+                raise _unavailable()
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(psycopg2.Error):
+                connection.close()
+
+
+def _readable(connection: Any, seconds: float) -> bool:
+    return _ready(connection, seconds, writing=False)
+
+
+def _ready(connection: Any, seconds: float, *, writing: bool) -> bool:
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLOUT if writing else select.POLLIN)
+    return bool(poll.poll(1000 * seconds))
+
+
+def _unavailable() -> Unavailable:
+    return Unavailable("The database does not answer; try again in a moment.", part="postgres")
