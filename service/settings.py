@@ -61,6 +61,7 @@ class Settings:
     audit_reads: float = 0.0
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     event_days: int = 30
+    session_hours: int = 12
 
     @property
     def database_role(self) -> str:
@@ -94,6 +95,7 @@ class Settings:
             audit_reads=reader.share("AUDIT_READS", 0.0),
             webhooks=WebhookSettings(reader.keys("SECRET_KEY"), reader.address_rules("WEBHOOK_ALLOW")),
             event_days=reader.number("EVENT_DAYS", 30, 4, 3650),  # retries go on for three
+            session_hours=reader.number("SESSION_HOURS", 12, 1, 24 * 30),
         )
         if reader.problems:
             raise SettingsError(reader.problems)

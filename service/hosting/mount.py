@@ -9,17 +9,20 @@ from typing import Any, cast
 from flask import Flask, g, request
 
 from service.api import request_ids
-from service.api.auth import identify
 from service.domain.audit import Change
 from service.domain.errors import NotFound
 from service.domain.identity import ADMIN
-from service.hosting import mlflow_errors
+from service.hosting import mlflow_errors, page_headers
 from service.hosting.artifact_store import SCHEME, ArtifactPath
 from service.hosting.artifacts import artifact_routes
+from service.hosting.browsers import identify_browser_or_token
 from service.hosting.calls import called, stored
 from service.hosting.environment_view import make_environment_view
 from service.hosting.lean_import import without_unused_libraries
+from service.hosting.sessions import Sessions
+from service.hosting.sign_in_pages import is_page, make_sign_in_pages
 from service.hosting.table import hosted
+from service.hosting.ui_page import UiPage
 from service.settings import Settings
 from service.usecases.record_change import record
 from service.wiring import Parts
@@ -32,12 +35,16 @@ def with_hosted_registry(app: Flask, settings: Settings, parts: Parts) -> Wsgi:
     """Our API, the environments' views, and MLflow's own application for the rest of the paths."""
     ours = cast(Wsgi, app.wsgi_app)
     environments = cast(Wsgi, make_environment_view(parts).wsgi_app)
-    guard = cast(Wsgi, _make_guard(parts, load_mlflow(settings)).wsgi_app)
+    sessions = Sessions.of(settings)
+    guard = cast(Wsgi, _make_guard(parts, load_mlflow(settings), sessions).wsgi_app)
+    pages = cast(Wsgi, make_sign_in_pages(parts, sessions).wsgi_app)
 
     def dispatch(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if path.startswith(OURS):
             return ours(environ, start_response)
+        if is_page(path):
+            return pages(environ, start_response)
         if path.startswith("/environments/"):
             return environments(environ, start_response)
         return guard(environ, start_response)
@@ -58,6 +65,7 @@ def load_mlflow(settings: Settings) -> Wsgi:
             "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "true",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "DO_NOT_TRACK": "true",
+            "MLFLOW_ENABLE_AI_GATEWAY": "false",
             "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": str(settings.database_pool),
             "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": str(settings.database_pool),
         }
@@ -68,15 +76,17 @@ def load_mlflow(settings: Settings) -> Wsgi:
     return cast(Wsgi, app.wsgi_app)
 
 
-def _make_guard(parts: Parts, mlflow: Wsgi) -> Flask:
+def _make_guard(parts: Parts, mlflow: Wsgi, sessions: Sessions) -> Flask:
     """Decides about each request before MLflow sees it; streams artifacts itself."""
     app = Flask("hosted_registry", static_folder=None)
     request_ids.install(app)
     mlflow_errors.install(app)
+    page_headers.install(app)
+    page = UiPage(sessions)
 
     @app.before_request
     def decide() -> None:
-        g.principal = identify(parts)
+        g.principal = identify_browser_or_token(parts, sessions)
         g.principal.require(ADMIN)
 
     def keep(change: Change) -> None:
@@ -98,6 +108,9 @@ def _make_guard(parts: Parts, mlflow: Wsgi) -> Flask:
         route = hosted(request.method, request.path)
         if route is None:
             raise NotFound("endpoint", request.path, "This registry does not host that part of MLflow.")
+        own = page.answer(route.path)
+        if own is not None:
+            return own
         if route.writes:
             keep(called(g.principal, request, route))
         return mlflow

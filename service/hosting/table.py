@@ -47,6 +47,7 @@ GET /api/3.0/mlflow/datasets/<dataset_id>/records
 POST /api/3.0/mlflow/datasets/search
 GET /api/3.0/mlflow/traces/<trace_id>/assessments/<assessment_id>
 GET /api/3.0/mlflow/server-info
+GET /ajax-api/2.0/mlflow/gateway-proxy
 GET /
 GET /static-files/<path:path>
 GET /get-artifact

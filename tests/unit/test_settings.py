@@ -66,6 +66,7 @@ def test_everything_given() -> None:
         "SECRET_KEY": f"{KEYS[0]}, {KEYS[1]}",
         "WEBHOOK_ALLOW": "10.1.0.0/16, chat.internal,",
         "EVENT_DAYS": "4",
+        "SESSION_HOURS": "1",
     }
     settings = Settings.from_env({**ENVIRON, **{f"MODEL_REGISTRY_{name}": value for name, value in given.items()}})
     assert settings.s3.region == "eu-west-1"
@@ -73,6 +74,7 @@ def test_everything_given() -> None:
     assert (settings.import_max_bytes, settings.presign_seconds, settings.database_pool) == (1, 604800, 5)
     rules = AddressRules.parse(("10.1.0.0/16", "chat.internal"))
     assert (settings.webhooks, settings.event_days) == (WebhookSettings(KEYS, rules), 4)
+    assert settings.session_hours == 1
 
 
 def test_all_that_is_missing_is_told_at_once() -> None:
