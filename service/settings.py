@@ -65,6 +65,7 @@ class Settings:
     event_days: int = 30
     allowed_hosts: HostNames = field(default_factory=lambda: HostNames.parse(LOOPBACK))
     watchers: int = 2000
+    session_hours: int = 12
 
     @property
     def database_role(self) -> str:
@@ -100,6 +101,7 @@ class Settings:
             event_days=reader.number("EVENT_DAYS", 30, 4, 3650),  # retries go on for three
             allowed_hosts=reader.host_names("ALLOWED_HOSTS", public_url),
             watchers=reader.number("WATCHERS", 2000, 1, 100_000),
+            session_hours=reader.number("SESSION_HOURS", 12, 1, 24 * 30),
         )
         if reader.problems:
             raise SettingsError(reader.problems)

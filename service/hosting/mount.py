@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from flask import Flask, g, request
 
 from service.api import request_ids
-from service.api.auth import identify
 from service.domain.audit import Change
-from service.hosting import mlflow_errors
+from service.hosting import mlflow_errors, page_headers
 from service.hosting.artifact_store import SCHEME, ArtifactPath
 from service.hosting.artifacts import artifact_routes
+from service.hosting.browsers import identify_browser_or_token
 from service.hosting.calls import called, stored
 from service.hosting.decisions import admit, decide_artifact
 from service.hosting.environment_view import make_environment_view
 from service.hosting.hosts import Wsgi, only_for
 from service.hosting.lean_import import without_unused_libraries
+from service.hosting.sessions import Sessions
+from service.hosting.sign_in_pages import is_page, make_sign_in_pages
+from service.hosting.ui_page import UiPage
 from service.settings import Settings
 from service.usecases.record_change import record
 from service.wiring import Parts
@@ -29,13 +32,17 @@ OURS = ("/v1/", "/docs/", "/healthz", "/readyz", "/version", "/docs", "/openapi.
 def with_hosted_registry(app: Flask, settings: Settings, parts: Parts) -> Wsgi:
     """Our API, the environments' views, and MLflow's own application for the rest of the paths."""
     ours = cast(Wsgi, app.wsgi_app)
+    sessions = Sessions.of(settings)
     environments = only_for(settings.allowed_hosts, make_environment_view(parts).wsgi_app)
-    guard = only_for(settings.allowed_hosts, _make_guard(parts, load_mlflow(settings)).wsgi_app)
+    guard = only_for(settings.allowed_hosts, _make_guard(parts, load_mlflow(settings), sessions).wsgi_app)
+    pages = only_for(settings.allowed_hosts, make_sign_in_pages(parts, sessions).wsgi_app)
 
     def dispatch(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if path.startswith(OURS):
             return ours(environ, start_response)
+        if is_page(path):
+            return pages(environ, start_response)
         if path.startswith("/environments/"):
             return environments(environ, start_response)
         return guard(environ, start_response)
@@ -56,6 +63,7 @@ def load_mlflow(settings: Settings) -> Wsgi:
             "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE": "true",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "DO_NOT_TRACK": "true",
+            "MLFLOW_ENABLE_AI_GATEWAY": "false",
             "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": str(settings.database_pool),
             "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": str(settings.database_pool),
         }
@@ -66,15 +74,17 @@ def load_mlflow(settings: Settings) -> Wsgi:
     return cast(Wsgi, app.wsgi_app)
 
 
-def _make_guard(parts: Parts, mlflow: Wsgi) -> Flask:
+def _make_guard(parts: Parts, mlflow: Wsgi, sessions: Sessions) -> Flask:
     """Decides about each request before MLflow sees it; streams artifacts itself."""
     app = Flask("hosted_registry", static_folder=None)
     request_ids.install(app)
     mlflow_errors.install(app)
+    page_headers.install(app)
+    page = UiPage(sessions)
 
     @app.before_request
     def decide() -> None:
-        g.principal = identify(parts)
+        g.principal = identify_browser_or_token(parts, sessions)
         g.route = admit(g.principal, request.method, request.path, environment="")
 
     def keep(change: Change) -> None:
@@ -93,6 +103,9 @@ def _make_guard(parts: Parts, mlflow: Wsgi) -> Flask:
     @app.route("/", defaults={"path": ""}, methods=["GET", "POST", "PATCH", "PUT", "DELETE"])
     @app.route("/<path:path>", methods=["GET", "POST", "PATCH", "PUT", "DELETE"])
     def forward(path: str) -> Any:
+        own = page.answer(g.route.path)
+        if own is not None:
+            return own
         if g.route.writes:
             keep(called(g.principal, request, g.route))
         request.environ["PATH_INFO"] = g.route.address(request.path)

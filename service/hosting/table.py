@@ -53,6 +53,7 @@ GET /get-artifact
 GET /model-versions/get-artifact
 GET /static-files/<path:path>
 POST /graphql
+GET /ajax-api/2.0/mlflow/gateway-proxy
 GET /api/2.0/mlflow/artifacts/list
 GET /api/2.0/mlflow/experiments/get
 GET /api/2.0/mlflow/experiments/get-by-name
@@ -167,7 +168,7 @@ REFUSED: Mapping[str, str] = {
     "/api/2.0/mlflow/webhooks": "this registry has webhooks of its own, at /v1/webhooks",
     "/api/3.0/mlflow/workspaces": "one registry has one space; exports come from workspaces of /v1",
     "/api/3.0/mlflow/gateway/": "no gateway to language models",
-    "/ajax-api/2.0/mlflow/gateway-proxy": "no gateway to language models",
+    "POST /ajax-api/2.0/mlflow/gateway-proxy": "no gateway to language models",
     "/ajax-api/2.0/mlflow/runs/create-promptlab-run": "no gateway to language models",
     "/api/3.0/mlflow/prompt-optimization/": "no jobs of MLflow's",
     "/ajax-api/3.0/mlflow/jobs/": "no jobs of MLflow's",

@@ -97,6 +97,12 @@ class MemoryTokens:
     def find(self, hash: bytes) -> Token | None:
         return self._state.tokens.get(hash)
 
+    def get(self, token_id: str) -> Token:
+        for token in self._state.tokens.values():
+            if token.id == token_id:
+                return token
+        raise NotFound("token", token_id)
+
     def list(self) -> Sequence[Token]:
         return sorted(self._state.tokens.values(), key=lambda token: (token.created_at, token.id))
 

@@ -147,6 +147,12 @@ class PostgresTokens:
         row = self._connection.execute(sa.select(t.tokens).where(t.tokens.c.hash == hash)).one_or_none()
         return _token(row) if row else None
 
+    def get(self, token_id: str) -> Token:
+        row = self._connection.execute(sa.select(t.tokens).where(same_id(t.tokens.c.id, token_id))).one_or_none()
+        if row is None:
+            raise NotFound("token", token_id)
+        return _token(row)
+
     def list(self) -> Sequence[Token]:
         rows = self._connection.execute(sa.select(t.tokens).order_by(t.tokens.c.created_at, t.tokens.c.id))
         return [_token(row) for row in rows]

@@ -55,6 +55,10 @@ class Tokens(Protocol):
 
     def find(self, hash: bytes) -> Token | None: ...
 
+    def get(self, token_id: str) -> Token:
+        """Raises NotFound(kind="token")."""
+        ...
+
     def list(self) -> Sequence[Token]: ...
 
     def held(self, ids: Collection[str]) -> Mapping[str, Token]:

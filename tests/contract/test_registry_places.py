@@ -163,6 +163,17 @@ def test_add_and_find_a_token(store: Registry) -> None:
         assert tx.tokens.find(b"\x00\xff has") is None
 
 
+def test_get_a_token_by_its_id(store: Registry) -> None:
+    one, other = token(), token("other", 1, at(60))
+    with store.transaction() as tx:
+        tx.tokens.add(one, b"1")
+        tx.tokens.add(other, b"2")
+        tx.tokens.revoke(other.id, at(10))
+    with store.transaction() as tx:
+        assert tx.tokens.get(one.id) == one
+        assert tx.tokens.get(other.id) == replace(other, revoked_at=at(10))
+
+
 def test_list_tokens(store: Registry) -> None:
     late, early = token("late", 5), token("early", 1)
     with store.transaction() as tx:
@@ -205,6 +216,9 @@ def test_revoke_a_token(store: Registry) -> None:
 def test_no_such_token(store: Registry, name: str) -> None:
     with pytest.raises(NotFound) as caught, store.transaction() as tx:
         tx.tokens.revoke(name, at(0))
+    assert caught.value.where == {"kind": "token", "name": name}
+    with pytest.raises(NotFound) as caught, store.transaction() as tx:
+        tx.tokens.get(name)
     assert caught.value.where == {"kind": "token", "name": name}
 
 

@@ -89,6 +89,7 @@ def test_values_reach_the_service_as_they_are(chart: helm_python.Chart) -> None:
     assert settings.audit_reads == 0.25
     rules = AddressRules.parse(("10.1.0.0/16", "chat.internal"))
     assert (settings.webhooks, settings.event_days) == (WebhookSettings((KEY,), rules), 7)
+    assert settings.session_hours == 8
     assert (settings.s3.public_endpoint, settings.s3.region) == ("https://s3.example.com", "eu-central-1")
 
 

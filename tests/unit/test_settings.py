@@ -69,6 +69,7 @@ def test_everything_given() -> None:
         "WEBHOOK_ALLOW": "10.1.0.0/16, chat.internal,",
         "EVENT_DAYS": "4",
         "ALLOWED_HOSTS": "Registry.Example, models.internal:8443,",
+        "SESSION_HOURS": "1",
     }
     settings = Settings.from_env({**ENVIRON, **{f"MODEL_REGISTRY_{name}": value for name, value in given.items()}})
     assert settings.s3.region == "eu-west-1"
@@ -77,6 +78,7 @@ def test_everything_given() -> None:
     rules = AddressRules.parse(("10.1.0.0/16", "chat.internal"))
     assert (settings.webhooks, settings.event_days) == (WebhookSettings(KEYS, rules), 4)
     assert settings.allowed_hosts.names == {"registry.example", "models.internal:8443"}
+    assert settings.session_hours == 1
 
 
 def test_all_that_is_missing_is_told_at_once() -> None:
