@@ -18,6 +18,7 @@ from service.api.payloads import DroppedIn, Problem
 from service.api.places import add_environments, add_workspaces
 from service.api.policies import add_policies
 from service.api.promotions import add_promotions
+from service.api.puller import add_puller
 from service.api.runs import add_runs
 from service.api.stages import add_stages
 from service.api.status import add_status
@@ -77,6 +78,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
     app.register_api(v1)
     status = APIBlueprint("status", __name__)
     add_status(status, parts)
+    add_puller(status)
     app.register_api(status)
     document.describe_json(app, "/v1/workspaces/{workspace}/imports", DroppedIn)
     document.finish(app)

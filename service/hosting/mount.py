@@ -24,7 +24,7 @@ from service.settings import Settings
 from service.usecases.record_change import record
 from service.wiring import Parts
 
-OURS = ("/v1/", "/docs/", "/healthz", "/readyz", "/version", "/docs", "/openapi.json")
+OURS = ("/v1/", "/docs/", "/healthz", "/readyz", "/version", "/docs", "/openapi.json", "/pull.pyz")
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
