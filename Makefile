@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 help:  ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 setup: $(STAMP)  ## make .venv with everything for running and developing
 
@@ -27,6 +27,10 @@ up: setup  ## run the registry on this machine, data in ./registry-data
 test: setup  ## all tests, on a real Postgres and a real S3 server
 	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
+pull.pyz: setup  ## build/pull.pyz: the puller as one file, for any Python from 3.9 on
+	@mkdir -p build
+	$(BIN)/python -m service.pulling.pyz build/pull.pyz
+
 lint: setup  ## style, types and the direction of dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -44,4 +48,4 @@ lock: setup  ## write .ci/constraints.txt anew from pyproject.toml
 clean:  ## remove the environment and all caches, not the data
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup demo up test lint format lock clean
+.PHONY: help setup demo up test pull.pyz lint format lock clean

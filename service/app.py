@@ -20,6 +20,7 @@ from service.api.payloads import DroppedIn, Problem
 from service.api.places import add_environments, add_workspaces
 from service.api.policies import add_policies
 from service.api.promotions import add_promotions
+from service.api.puller import add_puller
 from service.api.resolve import add_resolve
 from service.api.runs import add_runs
 from service.api.stages import add_stages
@@ -82,6 +83,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
     app.register_api(v1)
     status = APIBlueprint("status", __name__)
     add_status(status, parts)
+    add_puller(status)
     app.register_api(status)
     document.describe_json(app, "/v1/workspaces/{workspace}/imports", DroppedIn)
     document.finish(app)

@@ -122,6 +122,17 @@ def import_(
     print_import(done)
 
 
+@main.command(
+    add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False}
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def pull(arguments: tuple[str, ...]) -> None:
+    """Let a folder hold what a stage holds, and follow it; for serving clusters."""
+    from service.pulling.__main__ import main as run
+
+    sys.exit(run(arguments, "model-registry pull"))
+
+
 @main.command()
 @click.argument("archive", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--workspace", required=True, help="that it was imported for")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, cast
 
 from flask import Flask, g, request
@@ -26,7 +26,7 @@ from service.settings import Settings
 from service.usecases.record_change import record
 from service.wiring import Parts
 
-OURS = ("/v1/", "/docs/", "/healthz", "/readyz", "/version", "/docs", "/openapi.json")
+OURS = ("/v1/", "/docs/", "/healthz", "/readyz", "/version", "/docs", "/openapi.json", "/pull.pyz")
 
 
 def with_hosted_registry(app: Flask, settings: Settings, parts: Parts) -> Wsgi:

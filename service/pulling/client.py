@@ -1,0 +1,80 @@
+"""The puller as a library:
+
+registry = Registry("https://registry.example.com", Path("/var/run/secrets/registry/token"))
+registry.resolve("prod/orders/Production").version
+registry.pull("prod/orders/Production", "/models/orders").path
+for pulled in registry.follow("prod/orders/Production", "/models/orders"):
+    reload(pulled.path)
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Union
+
+from service.pulling.asking import Api, Ref, Resolved, Token
+from service.pulling.connection import Http
+from service.pulling.errors import Unavailable
+from service.pulling.placing import Target, is_whole
+from service.pulling.progress import Progress
+from service.pulling.pulling import Hook, Options, Pulled, Puller
+
+Where = Union[str, "os.PathLike[str]"]
+
+
+class Registry:
+    """`token`: the secret itself, or the Path of the file that holds it. `timeout`: seconds that an answer may take;
+    `options.retry_for`: seconds to go on while nothing answers.
+
+    All methods raise PullError, by its kinds in `service.pulling.errors`, OSError for what the disk of this machine
+    refuses, and ValueError for a `ref` that is not ENVIRONMENT/MODEL/STAGE.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        token: str | Path = "",
+        *,
+        timeout: float = 30.0,
+        options: Options | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self._options = options or Options()
+        self._progress = progress or Progress()
+        self._http = Http(timeout)
+        self._api = Api(url, Token(token), self._http, self._options.retry_for)
+
+    def resolve(self, ref: str) -> Resolved:
+        """What the stage holds now."""
+        resolved = self._api.resolve(Ref.parse(ref))
+        if resolved is None:
+            raise Unavailable("The registry answers 304 to a question without an ETag.")
+        return resolved
+
+    def pull(self, ref: str, to: Where, *, hook: Hook | None = None) -> Pulled:
+        """Let `to` hold what the stage holds, every byte verified. `hook` is called after a change."""
+        return self._puller(ref, to, hook).once()
+
+    def follow(
+        self, ref: str, to: Where, *, interval: float = 30.0, wait: int = 60, hook: Hook | None = None
+    ) -> Iterator[Pulled]:
+        """As `pull`, and again whenever the stage changes, for ever. What goes wrong is told to the progress and tried
+        again; only TargetRefused is raised. `interval`: seconds, for a registry that does not let `wait`."""
+        return self._puller(ref, to, hook).follow(interval, wait)
+
+    def last(self, to: Where) -> Pulled | None:
+        """What `to` holds, without asking the registry; None unless every byte of it is as it was registered."""
+        target = Target(Path(to))
+        placed = target.current()
+        if placed is None or not is_whole(placed):
+            return None
+        return Pulled(placed.model, placed.version, placed.manifest.digest, target.path, False, offline=True)
+
+    def close(self) -> None:
+        """End the kept connections."""
+        self._http.close()
+
+    def _puller(self, ref: str, to: Where, hook: Hook | None) -> Puller:
+        return Puller(self._api, self._http, Ref.parse(ref), Target(Path(to)), self._options, self._progress, hook)

@@ -1,0 +1,189 @@
+"""One pull, and pulls for ever: what the stage holds is brought here, verified, and made current."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+from service.pulling.asking import Api, Listing, Ref, Resolved
+from service.pulling.connection import Http
+from service.pulling.errors import PullError, Refused, StoreUnavailable, TargetRefused, Unavailable
+from service.pulling.fetching import Fetcher, Links, Moved
+from service.pulling.manifest import shown
+from service.pulling.patience import Sleep, backoff
+from service.pulling.placing import Placed, Target
+from service.pulling.progress import Progress
+from service.pulling.unpacking import unpack
+
+STORE_RETRY_FOR = 10.0
+"""Seconds for the object store, where the registry itself is another way to the same bytes."""
+MOVES = 5
+LONGEST_PAUSE = 60.0
+WAITED = 1.0
+"""Seconds after which an answer to a question with `wait` has waited."""
+NO_WAITING = (400, 422)
+"""How a registry answers that does not know `wait`."""
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """`path` holds this version now; `changed` tells whether it did not before. `offline`: without the registry."""
+
+    model: str
+    version: int
+    digest: str
+    path: Path
+    changed: bool
+    offline: bool = False
+
+
+Hook = Callable[[Pulled], None]
+"""Called after a change; raises PullError when it has to be called again."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """`keep`: versions before the current one; `jobs`: files at once; `via`: auto, files or archive."""
+
+    keep: int = 1
+    jobs: int = 8
+    via: str = "auto"
+    retry_for: float = 60.0
+
+
+class Puller:
+    """Of one stage to one target."""
+
+    def __init__(
+        self,
+        api: Api,
+        http: Http,
+        ref: Ref,
+        target: Target,
+        options: Options,
+        progress: Progress,
+        hook: Hook | None = None,
+        sleep: Sleep = time.sleep,
+    ) -> None:
+        self._api = api
+        self._http = http
+        self._ref = ref
+        self._target = target
+        self._options = options
+        self._progress = progress
+        self._hook = hook
+        self._sleep = sleep
+
+    def once(self) -> Pulled:
+        """Raises PullError."""
+        with self._target.locked():
+            resolved = self._api.resolve(self._ref)
+            if resolved is None:
+                raise Unavailable("The registry answers 304 to a question without an ETag.")
+            return self._pull(resolved)
+
+    def follow(self, interval: float, wait: int) -> Iterator[Pulled]:
+        """The first pull and then each change, for ever. Trouble is told and tried again; raises TargetRefused only.
+
+        `wait` seconds the registry may hold the answer back until something changes; one that does not is asked every
+        `interval` seconds, more or less.
+        """
+        with self._target.locked():
+            etag, failures, waits = "", 0, True
+            while True:
+                began = time.monotonic()
+                try:
+                    resolved = self._api.resolve(self._ref, etag, 0 if self._owes() else wait)
+                    if resolved is not None:
+                        pulled = self._pull(resolved)
+                        if pulled.changed or not etag:
+                            yield pulled
+                        etag = resolved.etag
+                    elif self._owes():
+                        self._call_hook(self._current())
+                    failures = 0
+                except TargetRefused:
+                    raise
+                except (PullError, OSError) as error:
+                    if isinstance(error, Refused) and error.status in NO_WAITING and wait and etag:
+                        wait = 0
+                        continue
+                    self._pause(error, failures)
+                    failures += 1
+                    continue
+                if resolved is None:
+                    waited = time.monotonic() - began >= WAITED
+                    if not waited:
+                        self._sleep(random.uniform(0.8, 1.2) * (1.0 if waits else interval))  # noqa: S311
+                    waits = waited
+
+    def _pull(self, resolved: Resolved) -> Pulled:
+        placed = self._target.intact(resolved.digest) or self._bring()
+        if self._hook and not self._target.leads_to(placed):
+            self._target.owe(placed)
+        changed = self._target.swap(placed)
+        self._target.clean(self._options.keep)
+        same = placed.manifest.digest == resolved.digest
+        pulled = self._pulled(placed, resolved.version if same else placed.version, changed)
+        if self._owes():
+            self._call_hook(pulled)
+        return pulled
+
+    def _bring(self) -> Placed:
+        """What the stage holds, as a folder that is complete."""
+        for _ in range(MOVES):
+            listing = self._api.files(self._ref)
+            staging = self._target.staging(listing.manifest)
+            try:
+                self._fetch(listing, staging)
+            except Moved:
+                continue
+            return self._target.accept(staging, listing.model, listing.version, listing.manifest)
+        raise Unavailable(f"{self._ref} changes faster than it can be pulled.")
+
+    def _fetch(self, listing: Listing, staging: Path) -> None:
+        manifest, options, progress = listing.manifest, self._options, self._progress
+        label = f"{shown(listing.model)} version {listing.version}"
+        if options.via != "archive":
+            patience = options.retry_for if options.via == "files" else min(options.retry_for, STORE_RETRY_FOR)
+            links = Links(self._api, self._ref, listing)
+            progress.start(label, manifest.size)
+            try:
+                fetcher = Fetcher(self._http, links, staging, progress.advance, patience)
+                return fetcher.fetch(manifest.files, options.jobs)
+            except StoreUnavailable as error:
+                if options.via == "files":
+                    raise
+                progress.warn(f"{error} Trying the registry's archive.")
+            finally:
+                progress.end()
+        progress.start(f"{label}, archive", manifest.size)
+        try:
+            unpack(self._api, self._ref, manifest, staging, progress.advance, options.retry_for)
+        finally:
+            progress.end()
+
+    def _owes(self) -> bool:
+        return self._hook is not None and self._target.owed()
+
+    def _call_hook(self, pulled: Pulled | None) -> None:
+        if self._hook and pulled:
+            self._hook(pulled)
+            self._target.paid()
+
+    def _current(self) -> Pulled | None:
+        placed = self._target.current()
+        return self._pulled(placed, placed.version, False) if placed else None
+
+    def _pulled(self, placed: Placed, version: int, changed: bool) -> Pulled:
+        return Pulled(placed.model, version, placed.manifest.digest, self._target.path, changed)
+
+    def _pause(self, error: Exception, failures: int) -> None:
+        asked = error.retry_after if isinstance(error, Unavailable) else 0.0
+        delay = max(backoff(failures, LONGEST_PAUSE), asked)
+        self._progress.warn(f"{error} Trying again in {delay:.0f} s.")
+        self._sleep(delay)
