@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from service.domain.endpoint import AddressRules
+from service.domain.errors import InvalidInput
 from service.domain.host_names import LOOPBACK, HostNames
+from service.domain.names import check_slug
 
 PREFIX = "MODEL_REGISTRY_"
 SEARCH_PATH = "options=-csearch_path%3Dpublic"
@@ -51,7 +53,8 @@ class Settings:
     """All settings. Sizes are bytes, times are seconds.
 
     `audit_reads` is the share of reads that the audit trail records, from 0 to 1. `watchers` is how many requests may
-    wait for a change in one process.
+    wait for a change in one process. `default_environment` is the one whose stages MLflow's clients meet at the root;
+    '' for none.
     """
 
     database_url: str = field(repr=False)
@@ -66,6 +69,7 @@ class Settings:
     allowed_hosts: HostNames = field(default_factory=lambda: HostNames.parse(LOOPBACK))
     watchers: int = 2000
     session_hours: int = 12
+    default_environment: str = ""
 
     @property
     def database_role(self) -> str:
@@ -102,6 +106,7 @@ class Settings:
             allowed_hosts=reader.host_names("ALLOWED_HOSTS", public_url),
             watchers=reader.number("WATCHERS", 2000, 1, 100_000),
             session_hours=reader.number("SESSION_HOURS", 12, 1, 24 * 30),
+            default_environment=reader.slug("DEFAULT_ENVIRONMENT"),
         )
         if reader.problems:
             raise SettingsError(reader.problems)
@@ -167,6 +172,15 @@ class _Reader:
             self.problems.append(f"{PREFIX}{name} is not set")
             return ""
         return default
+
+    def slug(self, name: str) -> str:
+        """The name of an environment; '' when it is not set."""
+        value = self.text(name, "")
+        try:
+            return value and check_slug("environment", value)
+        except InvalidInput as error:
+            self.problems.append(f"{PREFIX}{name} is no name of an environment: {error.detail}")
+            return ""
 
     def url(self, name: str, default: str | None = None) -> str:
         value = self.text(name, default)

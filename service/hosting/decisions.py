@@ -7,6 +7,7 @@ from collections.abc import Collection
 from service.domain.errors import InvalidInput, NotAllowed, NotFound
 from service.domain.identity import ADMIN, BROWSE, TRACK, Principal, Scope
 from service.hosting.table import Permission, Route, hosted, refused
+from service.usecases.view_versions import NO_ENVIRONMENT
 
 
 def admit(principal: Principal, method: str, path: str, environment: str) -> Route:
@@ -31,7 +32,7 @@ def decide(principal: Principal, route: Route, environment: str) -> None:
         case Permission.PROMOTE if environment:
             principal.require(Scope("promote", environment))
         case Permission.PROMOTE:
-            raise InvalidInput("Stages are an environment's: use its own address, /environments/<environment>/.")
+            raise InvalidInput(NO_ENVIRONMENT, field="stage")
         case Permission.BROWSE:
             principal.require(BROWSE)
         case Permission.TRACK:

@@ -23,16 +23,20 @@ _CODES: dict[type[errors.RegistryError], str] = {
 }
 
 
+def code_of(error: errors.RegistryError) -> str:
+    """MLflow's name for the kind of error."""
+    if error.where.get("kind") == "endpoint":
+        return "ENDPOINT_NOT_FOUND"  # on which clients fall back to an older route
+    return next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
+
+
 def install(app: Flask) -> None:
     """Answer every error of `app` in MLflow's form."""
 
     @app.errorhandler(errors.RegistryError)
     def registry_error(error: errors.RegistryError) -> Response:
         status = 400 if isinstance(error, errors.InvalidInput) else status_of(error)
-        code = next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
-        if error.where.get("kind") == "endpoint":
-            code = "ENDPOINT_NOT_FOUND"  # on which clients fall back to an older route
-        return _answer(code, error.detail, status)
+        return _answer(code_of(error), error.detail, status)
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:

@@ -1,4 +1,4 @@
-"""Puts the hosted MLflow registry beside our API, behind our identity."""
+"""Puts the hosted MLflow registry beside our API, behind our identity: at the root, and as each environment sees it."""
 
 from __future__ import annotations
 
@@ -6,56 +6,80 @@ import os
 from collections.abc import Iterable
 from typing import Any, cast
 
-from flask import Flask, g, request
+from flask import Flask, g, redirect, request
 
 from service.api import request_ids
 from service.domain.audit import Change
+from service.domain.environment import Environment
+from service.domain.identity import Principal
 from service.hosting import mlflow_errors, page_headers
 from service.hosting.artifact_store import SCHEME, ArtifactPath
 from service.hosting.artifacts import artifact_routes
 from service.hosting.browsers import identify_browser_or_token
+from service.hosting.caller import Caller, caller
 from service.hosting.calls import called, stored
 from service.hosting.decisions import admit, decide_artifact
-from service.hosting.environment_view import make_environment_view
 from service.hosting.hosts import Wsgi, only_for
 from service.hosting.lean_import import without_unused_libraries
+from service.hosting.lookups import lookup_routes
 from service.hosting.sessions import Sessions
 from service.hosting.sign_in_pages import is_page, make_sign_in_pages
+from service.hosting.store_builders import STORE_URI
 from service.hosting.ui_page import UiPage
 from service.settings import Settings
+from service.usecases.ports import Transaction
 from service.usecases.record_change import record
 from service.wiring import Parts
 
 OURS = ("/v1/", "/docs/", "/healthz", "/readyz", "/version", "/docs", "/openapi.json", "/pull.pyz")
+ENVIRONMENTS = "/environments/"
+ENVIRONMENT = "model_registry.environment"
+"""The name in an address below ENVIRONMENTS, as it goes with the request."""
+METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE"]
+RECORDED = ("/mlflow/model-versions/transition-stage",)
+"""Routes whose use case records what they change."""
+ASKED = ("name", "version", "alias", "path")
+"""Parameters that a record of a read tells."""
 
 
 def with_hosted_registry(app: Flask, settings: Settings, parts: Parts) -> Wsgi:
-    """Our API, the environments' views, and MLflow's own application for the rest of the paths."""
+    """Our API, our pages, and MLflow's own application for the rest of the paths."""
     ours = cast(Wsgi, app.wsgi_app)
-    sessions = Sessions.of(settings)
-    environments = only_for(settings.allowed_hosts, make_environment_view(parts).wsgi_app)
-    guard = only_for(settings.allowed_hosts, _make_guard(parts, load_mlflow(settings), sessions).wsgi_app)
-    pages = only_for(settings.allowed_hosts, make_sign_in_pages(parts, sessions).wsgi_app)
+    pages = only_for(settings.allowed_hosts, make_sign_in_pages(parts, Sessions.of(settings)).wsgi_app)
+    theirs = only_for(settings.allowed_hosts, make_hosted(settings, parts, load_mlflow(settings)))
 
     def dispatch(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         path = environ.get("PATH_INFO", "")
         if path.startswith(OURS):
             return ours(environ, start_response)
-        if is_page(path):
-            return pages(environ, start_response)
-        if path.startswith("/environments/"):
-            return environments(environ, start_response)
-        return guard(environ, start_response)
+        return (pages if is_page(path) else theirs)(environ, start_response)
 
     return dispatch
 
 
+def make_hosted(settings: Settings, parts: Parts, mlflow: Wsgi) -> Wsgi:
+    """`mlflow` behind the guard, at the root and below each environment's address."""
+    guard = cast(Wsgi, _make_guard(settings, parts, mlflow).wsgi_app)
+
+    def enter(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path.startswith(ENVIRONMENTS):
+            name, slash, rest = path.removeprefix(ENVIRONMENTS).partition("/")
+            script = f"{environ.get('SCRIPT_NAME', '')}{ENVIRONMENTS}{name}"
+            if not slash:
+                return redirect(f"{script}/", 308)(environ, start_response)
+            environ = {**environ, "SCRIPT_NAME": script, "PATH_INFO": slash + rest, ENVIRONMENT: name}
+        return guard(environ, start_response)
+
+    return enter
+
+
 def load_mlflow(settings: Settings) -> Wsgi:
-    """MLflow's Flask application on the same Postgres and S3. It reads its settings from the environment."""
+    """MLflow's Flask application over our stores. It reads its settings from the environment."""
     os.environ.update(
         {
-            "_MLFLOW_SERVER_FILE_STORE": settings.database_url,
-            "_MLFLOW_SERVER_REGISTRY_STORE": settings.database_url,
+            "_MLFLOW_SERVER_FILE_STORE": STORE_URI,
+            "_MLFLOW_SERVER_REGISTRY_STORE": STORE_URI,
             "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
             "_MLFLOW_SERVER_ARTIFACT_DESTINATION": f"{SCHEME}:/",
             "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
@@ -74,41 +98,67 @@ def load_mlflow(settings: Settings) -> Wsgi:
     return cast(Wsgi, app.wsgi_app)
 
 
-def _make_guard(parts: Parts, mlflow: Wsgi, sessions: Sessions) -> Flask:
-    """Decides about each request before MLflow sees it; streams artifacts itself."""
+def _make_guard(settings: Settings, parts: Parts, mlflow: Wsgi) -> Flask:
+    """Decides about each request before MLflow sees it; answers look-ups and streams artifacts itself."""
     app = Flask("hosted_registry", static_folder=None)
     request_ids.install(app)
     mlflow_errors.install(app)
     page_headers.install(app)
+    sessions = Sessions.of(settings)
     page = UiPage(sessions)
 
     @app.before_request
     def decide() -> None:
         g.principal = identify_browser_or_token(parts, sessions)
-        g.route = admit(g.principal, request.method, request.path, environment="")
+        name = request.environ.get(ENVIRONMENT) or settings.default_environment
+        g.route = admit(g.principal, request.method, request.path, environment=name)
+        with parts.store.transaction() as tx:
+            environment = tx.environments.get(name) if name else None
+            _record_read(parts, tx, g.principal, environment)
+        Caller(parts, g.principal, environment).attach(request.environ)
 
     def keep(change: Change) -> None:
         with parts.store.transaction() as tx:
             record(tx, change, parts.clock())
 
     def guard(path: ArtifactPath, write: bool) -> None:
-        decide_artifact(g.principal, path.path, path.digest, write, environment="", in_stages=())
+        by = caller()
+        name = by.environment.name if by.environment else ""
+        decide_artifact(g.principal, path.path, path.digest, write, name, _in_stages(by))
         if write:
             path.require_writable()
             keep(stored(g.principal, request.method, path.path))
 
     for twin in ("api", "ajax-api"):
+        app.register_blueprint(lookup_routes(f"lookups_{twin}"), url_prefix=f"/{twin}/2.0")
         app.register_blueprint(artifact_routes(f"artifacts_{twin}", parts.objects, guard), url_prefix=f"/{twin}/2.0")
 
-    @app.route("/", defaults={"path": ""}, methods=["GET", "POST", "PATCH", "PUT", "DELETE"])
-    @app.route("/<path:path>", methods=["GET", "POST", "PATCH", "PUT", "DELETE"])
+    @app.route("/", defaults={"path": ""}, methods=METHODS)
+    @app.route("/<path:path>", methods=METHODS)
     def forward(path: str) -> Any:
         own = page.answer(g.route.path)
         if own is not None:
             return own
-        if g.route.writes:
+        if g.route.writes and not g.route.path.endswith(RECORDED):
             keep(called(g.principal, request, g.route))
         request.environ["PATH_INFO"] = g.route.address(request.path)
         return mlflow
 
     return app
+
+
+def _in_stages(by: Caller) -> frozenset[str]:
+    """Digests of the versions that the environment's stages hold; nobody asks for whom everything is shown."""
+    if by.environment is None or by.view.everything:
+        return frozenset()
+    with by.transaction() as tx:
+        return frozenset(item.digest for item in tx.stages.list(by.environment.name))
+
+
+def _record_read(parts: Parts, tx: Transaction, by: Principal, environment: Environment | None) -> None:
+    """A read of an environment, if it is one of the sample."""
+    if environment is None or g.route.writes:
+        return
+    asked = {"address": request.path, **{key: request.args[key] for key in ASKED if key in request.args}}
+    read = Change("view.read", by, environment=environment.name, model=asked.get("name", ""), after=asked)
+    parts.reads.record(tx, parts.clock, read)

@@ -7,10 +7,12 @@ from dataclasses import fields, replace
 from datetime import UTC, datetime
 
 from service.domain.errors import Conflict, NotFound
+from service.domain.layout import version_uri
 from service.domain.model import Lineage, Manifest, ModelVersion, RegisteredModel, Withdrawal
 from service.stores.memory_state import HeldModel, HeldPrompt, HeldVersion, MlflowModel, State
 from service.stores.plain import plain
 from service.usecases.model_ports import ModelDetails, NewPrompt, NewVersion, PromptVersion, RunInfo
+from service.usecases.view_ports import KnownVersion
 
 _LINEAGE_FIELDS = {field.name for field in fields(Lineage)}
 
@@ -135,6 +137,13 @@ class MemoryModels:
             tags={**held.tags, **(new.tags or {})},
         )
         self._state.versions[version.model, version.version] = changed
+        known = self._state.known[version.model, version.version]
+        self._state.known[version.model, version.version] = replace(
+            known,
+            description=new.description or None,
+            status=new.status,
+            updated=max(known.updated or 0, new.last_updated_time or 0),
+        )
         before = (version.description, version.lineage.original_stage, held.tags)
         return before != (new.description, changed.version.lineage.original_stage, changed.tags)
 
@@ -159,6 +168,7 @@ class MemoryModels:
         self._state.manifests[version.digest] = new.manifest
         held = HeldVersion(version, new.workspace, new.original_model, new.original_version, dict(new.tags or {}))
         self._state.versions[version.model, version.version] = held
+        self._state.known[version.model, version.version] = _known(new, version)
         return version
 
     def add_prompt(self, new: NewPrompt) -> PromptVersion:
@@ -202,6 +212,23 @@ class MemoryModels:
         if new.number is not None and new.number not in taken:
             return new.number
         return max(taken, default=0) + 1
+
+
+def _known(new: NewVersion, version: ModelVersion) -> KnownVersion:
+    created = new.creation_time or round(version.created_at.timestamp() * 1000)
+    return KnownVersion(
+        model=version.model,
+        version=version.version,
+        created=created,
+        updated=new.last_updated_time or created,
+        description=new.description or None,
+        user=new.user or None,
+        source=version_uri(version.digest),
+        run_id=new.run_id or None,
+        run_link=new.run_link or None,
+        status=new.status,
+        status_message=new.status_message or None,
+    )
 
 
 def _older(exported_at: int | None, than: int | None) -> bool:

@@ -24,6 +24,7 @@ from service.stores.memory_references import MemoryReferences
 from service.stores.memory_stages import MemoryStages
 from service.stores.memory_state import MlflowModel, State
 from service.stores.memory_uploads import MemoryUploads
+from service.stores.memory_views import MemoryViews
 from service.usecases.model_ports import Origin, RunInfo
 
 
@@ -39,6 +40,7 @@ class MemoryTransaction:
     uploads: MemoryUploads
     models: MemoryModels
     stages: MemoryStages
+    views: MemoryViews
     origins: MemoryOrigins
     references: MemoryReferences
     instances: MemoryInstances
@@ -64,6 +66,7 @@ class MemoryTransaction:
             uploads=MemoryUploads(state),
             models=models,
             stages=MemoryStages(state, environments, models),
+            views=MemoryViews(state),
             origins=MemoryOrigins(state),
             references=MemoryReferences(state),
             instances=MemoryInstances(state),

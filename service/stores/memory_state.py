@@ -24,6 +24,7 @@ from service.domain.workspace import Workspace
 from service.exports.prompts import PromptRecord
 from service.usecases.model_ports import Origin, RunInfo
 from service.usecases.stage_ports import Answer
+from service.usecases.view_ports import Key, KnownVersion
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ class State:
     models: dict[str, HeldModel] = field(default_factory=dict)
     mlflow_models: dict[str, MlflowModel] = field(default_factory=dict)
     versions: dict[tuple[str, int], HeldVersion] = field(default_factory=dict)
+    known: dict[Key, KnownVersion] = field(default_factory=dict)
     experiment_origins: dict[tuple[str, str, str], Origin] = field(default_factory=dict)
     logged_model_origins: dict[tuple[str, str], Origin] = field(default_factory=dict)
     manifests: dict[str, Manifest] = field(default_factory=dict)

@@ -28,6 +28,7 @@ from service.stores.queue import JobQueue
 from service.stores.references import PostgresReferences
 from service.stores.stage_rows import PostgresStages
 from service.stores.upload_rows import PostgresUploads
+from service.stores.view_rows import PostgresViews
 from service.stores.webhook_rows import PostgresWebhooks
 
 IDLE_SECONDS = 60
@@ -88,6 +89,7 @@ class PostgresTransaction:
     uploads: PostgresUploads
     models: PostgresModels
     stages: PostgresStages
+    views: PostgresViews
     origins: PostgresOrigins
     references: PostgresReferences
     instances: PostgresInstances
@@ -124,6 +126,7 @@ class PostgresRegistry:
                 uploads=PostgresUploads(connection),
                 models=models,
                 stages=PostgresStages(connection, environments),
+                views=PostgresViews(connection),
                 origins=PostgresOrigins(connection),
                 references=PostgresReferences(connection),
                 instances=PostgresInstances(connection),

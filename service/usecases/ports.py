@@ -18,6 +18,7 @@ from service.usecases.model_ports import Models, Origins
 from service.usecases.place_ports import Environments, Tokens, Workspaces
 from service.usecases.policy_ports import Evidence, Policies
 from service.usecases.stage_ports import Answers, Promotions, Stages
+from service.usecases.view_ports import Views
 
 Clock = Callable[[], datetime]
 
@@ -75,6 +76,9 @@ class Transaction(Protocol):
 
     @property
     def stages(self) -> Stages: ...
+
+    @property
+    def views(self) -> Views: ...
 
     @property
     def origins(self) -> Origins: ...

@@ -22,13 +22,14 @@ def transition_version(
     """The promotion, applied or pending; None when the version only left stages.
 
     Case does not matter in `stage`, as in MLflow. `None` takes the version out of every stage of the environment, and
-    `Archived` out of every other one; any other stage is one more that it is in.
+    `Archived` out of every other one, which is the same where there is no such stage; any other stage is one more that
+    it is in.
 
     Raises InvalidInput for a stage that the environment does not have, and what `promote` raises.
     """
     named = {name.casefold(): name for name in environment.stages}
     wanted = stage.casefold()
-    if wanted not in (NONE, *named):
+    if wanted not in (NONE, ARCHIVED, *named):
         raise InvalidInput(
             f"Environment {environment.name!r} has no stage {stage[:80]!r}; it has {', '.join(environment.stages)}.",
             field="stage",
@@ -41,7 +42,7 @@ def transition_version(
             last = tx.stages.last(place)
             if last is not None and last.version == version and place.stage != named.get(wanted):
                 empty_stage(tx, clock, by, place, COMMENT, UNASKED)
-    if wanted == NONE:
+    if wanted not in named:
         return None
     place = Place(environment.name, model, named[wanted])
     return promote(tx, clock, by, Request(place, version=version, comment=COMMENT))

@@ -66,6 +66,7 @@ FULL: Values = {
         "pool": 4,
     },
     "audit": {"reads": 0.25},
+    "mlflow": {"defaultEnvironment": "prod"},
     "allowedHosts": ["models.internal", "models.internal:8443"],
     "s3": {
         "endpoint": "http://s3:9000",

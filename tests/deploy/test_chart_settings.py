@@ -86,7 +86,7 @@ def test_values_reach_the_service_as_they_are(chart: helm_python.Chart) -> None:
     }
     settings = Settings.from_env(environ)
     assert (settings.import_max_bytes, settings.presign_seconds, settings.database_pool) == (1024**4, 60, 4)
-    assert settings.audit_reads == 0.25
+    assert (settings.audit_reads, settings.default_environment) == (0.25, "prod")
     rules = AddressRules.parse(("10.1.0.0/16", "chat.internal"))
     assert (settings.webhooks, settings.event_days) == (WebhookSettings((KEY,), rules), 7)
     assert settings.session_hours == 8

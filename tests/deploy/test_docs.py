@@ -40,6 +40,7 @@ def test_the_table_says_what_is_required_and_what_the_defaults_are() -> None:
         "MODEL_REGISTRY_EVENT_DAYS": f"`{settings.event_days}`",
         "MODEL_REGISTRY_ALLOWED_HOSTS": "that of the public URL, loopback",
         "MODEL_REGISTRY_SESSION_HOURS": f"`{settings.session_hours}`",
+        "MODEL_REGISTRY_DEFAULT_ENVIRONMENT": "none",
         "MODEL_REGISTRY_ACCESS_LOG": "none",
     }
     assert settings.audit_reads == 0

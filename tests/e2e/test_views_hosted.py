@@ -59,7 +59,7 @@ def test_the_same_line_loads_each_environment_s_version(story: Service, monkeypa
             for file in expected["files"]:
                 assert hashlib.sha256((folder / file["path"]).read_bytes()).hexdigest() == file["sha256"]
             assert _predicted(f"{story.url}/environments/{environment}", token, uri) == "42"
-        with pytest.raises(MlflowException, match="no stage"):
+        with pytest.raises(MlflowException, match="has no version"):
             mlflow.artifacts.download_artifacts(f"models:/hosted-answer/{7 - version}")
 
 

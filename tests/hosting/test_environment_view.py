@@ -9,8 +9,6 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import Client
 
-from service.hosting.environment_view import make_environment_view
-from service.wiring import Parts
 from tests.conftest import export
 
 API = "/environments/{}/api/2.0/mlflow"
@@ -31,13 +29,8 @@ def story(client: FlaskClient, run_imports: Callable[[], int]) -> FlaskClient:
 
 
 @pytest.fixture
-def view(story: FlaskClient, parts: Parts, token: Callable[..., str]) -> Callable[..., Client]:
-    def make(*scopes: str) -> Client:
-        client = make_environment_view(parts).test_client()
-        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token(*scopes)}"
-        return client
-
-    return make
+def view(story: FlaskClient, hosted: Callable[..., Client]) -> Callable[..., Client]:
+    return hosted
 
 
 def test_each_environment_its_own(view: Callable[..., Client]) -> None:
@@ -78,9 +71,9 @@ def test_bytes_only_of_the_environment_s_versions(view: Callable[..., Client], s
         ("registered-models/get-latest-versions?name=dummy-model&stages=Nowhere", 400, "INVALID_PARAMETER_VALUE"),
         ("registered-models/get-latest-versions?name=other", 404, "RESOURCE_DOES_NOT_EXIST"),
         ("registered-models/get-latest-versions", 400, "INVALID_PARAMETER_VALUE"),
-        ("registered-models/alias?name=dummy-model&alias=champion", 404, "RESOURCE_DOES_NOT_EXIST"),
+        ("registered-models/alias?name=dummy-model&alias=nobody", 404, "RESOURCE_DOES_NOT_EXIST"),
         ("model-versions/get?name=dummy-model&version=3", 404, "RESOURCE_DOES_NOT_EXIST"),
-        ("model-versions/get?name=dummy-model&version=x", 404, "RESOURCE_DOES_NOT_EXIST"),
+        ("model-versions/get?name=dummy-model&version=x", 400, "INVALID_PARAMETER_VALUE"),
         ("runs/search", 404, "ENDPOINT_NOT_FOUND"),
     ],
 )
@@ -98,8 +91,8 @@ def test_who_may_read(view: Callable[..., Client], scopes: tuple[str, ...], stat
     assert got.status_code == status
 
 
-def test_no_token(story: FlaskClient, parts: Parts) -> None:
-    got = make_environment_view(parts).test_client().get(f"{API.format('prod')}/registered-models/search")
+def test_no_token(story: FlaskClient, hosted: Callable[..., Client]) -> None:
+    got = hosted().get(f"{API.format('prod')}/registered-models/search")
     assert got.status_code == 401
     assert json.loads(got.data)["error_code"] == "UNAUTHENTICATED"
     assert "Basic" in got.headers["WWW-Authenticate"]
@@ -135,7 +128,7 @@ def test_none_takes_a_version_out_and_archived_out_of_all_others(
     view: Callable[..., Client], story: FlaskClient
 ) -> None:
     client = view("promote:qa", "promote:prod")
-    assert _transition(client, "qa", 3, "Archived")[1]["model_version"]["current_stage"] == "Archived"
+    assert _transition(client, "qa", "3", "Archived")[1]["model_version"]["current_stage"] == "Archived"
     assert _held(story, "qa") == {"Archived": 3}
     assert _transition(client, "prod", "4", "None")[1]["model_version"]["current_stage"] == "None"
     assert _held(story, "prod") == {}
@@ -149,7 +142,7 @@ def test_transitions_that_are_refused_change_nothing(view: Callable[..., Client]
     for version, stage, code in (
         ("3", "Nowhere", "INVALID_PARAMETER_VALUE"),
         ("99", "Production", "RESOURCE_DOES_NOT_EXIST"),
-        ("x", "Production", "RESOURCE_DOES_NOT_EXIST"),
+        ("x", "Production", "INVALID_PARAMETER_VALUE"),
         ("", "Production", "INVALID_PARAMETER_VALUE"),
     ):
         assert _transition(client, "prod", version, stage)[1]["error_code"] == code

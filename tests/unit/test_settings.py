@@ -105,6 +105,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         "WEBHOOK_ALLOW": "10.0.0.1/8",
         "EVENT_DAYS": "3",
         "ALLOWED_HOSTS": "*.example",
+        "DEFAULT_ENVIRONMENT": "Prod",
     }
     found = problems({**ENVIRON, **{f"MODEL_REGISTRY_{name}": value for name, value in wrong.items()}})
     assert [line.partition(" ")[0] for line in found] == [
@@ -121,6 +122,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         "MODEL_REGISTRY_WEBHOOK_ALLOW",
         "MODEL_REGISTRY_EVENT_DAYS",
         "MODEL_REGISTRY_ALLOWED_HOSTS",
+        "MODEL_REGISTRY_DEFAULT_ENVIRONMENT",
     ]
     assert not [secret for secret in SECRETS if secret in "\n".join(found)]
 

@@ -1,0 +1,220 @@
+"""MLflow's model registry store, in which stages are those of the environment that the request came for.
+
+MLflow's tables keep what is not about stages: descriptions, tags, aliases, sources. Its column of stages is neither
+read nor written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import sqlalchemy as sa
+from mlflow.entities.model_registry import ModelVersion, ModelVersionTag, RegisteredModel
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import ErrorCode
+from mlflow.store.entities.paged_list import PagedList
+from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlRegisteredModel
+from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+from mlflow.utils.validation import _validate_model_name, _validate_model_version
+
+from service.domain.errors import Conflict, InvalidInput, RegistryError
+from service.domain.promotion import PromotionState
+from service.hosting.caller import Caller, caller
+from service.hosting.mlflow_errors import code_of
+from service.stores import tables as t
+from service.usecases.transition_version import transition_version
+from service.usecases.view_versions import DIGEST_TAG, NONE, Seen, Sight, View, download_uri
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Our errors as MLflow's, whose handlers tell clients of no others."""
+    try:
+        yield
+    except RegistryError as error:
+        raise MlflowException(error.detail, error_code=ErrorCode.Value(code_of(error))) from error
+
+
+def _in_our_words(method: Callable[P, R]) -> Callable[P, R]:
+    @wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        with _translated():
+            return method(*args, **kwargs)
+
+    return call
+
+
+class RegistryStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow's base class is untyped here
+    """MLflow's tables in the registry's database, seen from an environment by whoever calls."""
+
+    # What MLflow's own queries find: every one of them goes through these two.
+
+    def _get_query(self, session: Any, model: Any) -> Any:
+        return super()._get_query(session, model).filter(*_shown(model))
+
+    def _get_workspace_clauses(self, model: Any) -> list[Any]:
+        return [*super()._get_workspace_clauses(model), *_shown(model)]
+
+    def _get_latest_versions_for_models(self, session: Any, model_names: list[str]) -> dict[str, list[Any]]:
+        return {name: [] for name in model_names}  # `_models` tells them
+
+    # Models
+
+    @_in_our_words
+    def get_registered_model(self, name: str) -> RegisteredModel:
+        with self.ManagedSessionMaker() as session:
+            found = self._get_registered_model(session, name, eager=True).to_mlflow_entity([])
+        return _models([found])[0]
+
+    @_in_our_words
+    def search_registered_models(self, *args: Any, **kwargs: Any) -> PagedList:
+        page = super().search_registered_models(*args, **kwargs)
+        return PagedList(_models(page), page.token)
+
+    @_in_our_words
+    def update_registered_model(self, *args: Any, **kwargs: Any) -> RegisteredModel:
+        return _models([super().update_registered_model(*args, **kwargs)])[0]
+
+    # Versions
+
+    @_in_our_words
+    def get_latest_versions(self, name: str, stages: Sequence[str] | None = None) -> list[ModelVersion]:
+        _validate_model_name(name)
+        with _sight([name]) as sight:
+            sight.require(name)
+            return [_version(seen) for seen in sight.latest([name], stages or ())[name]]
+
+    @_in_our_words
+    def get_model_version(self, name: str, version: Any) -> ModelVersion:
+        return _version(_one(name, version))
+
+    @_in_our_words
+    def get_model_version_by_alias(self, name: str, alias: str) -> ModelVersion:
+        _validate_model_name(name)
+        with _sight([name]) as sight:
+            return _version(sight.by_alias(name, alias))
+
+    @_in_our_words
+    def get_model_version_download_uri(self, name: str, version: Any) -> str:
+        return download_uri(_one(name, version))
+
+    @_in_our_words
+    def search_model_versions(self, *args: Any, **kwargs: Any) -> PagedList:
+        page = super().search_model_versions(*args, **kwargs)
+        keys = [(version.name, int(version.version)) for version in page]
+        with _sight({name for name, _ in keys}) as sight:
+            return PagedList([_version(seen) for seen in sight.many(keys)], page.token)
+
+    @_in_our_words
+    def update_model_version(self, name: str, version: Any, description: str | None = None) -> ModelVersion:
+        super().update_model_version(name, version, description)
+        return self.get_model_version(name, version)
+
+    @_in_our_words
+    def transition_model_version_stage(
+        self, name: str, version: Any, stage: str, archive_existing_versions: bool
+    ) -> ModelVersion:
+        """A stage holds one version, so that there is nothing more to archive."""
+        by = caller()
+        environment = by.require_promote()
+        number = _validate_model_version(version)
+        with by.transaction() as tx:
+            promotion = transition_version(tx, by.parts.clock, by.principal, environment, name, number, stage)
+        if promotion is not None and promotion.state is PromotionState.PENDING:
+            raise Conflict(f"It waits for approvals, see /v1/promotions/{promotion.id}.", promotion=promotion.id)
+        with by.transaction() as tx:
+            # Whoever promotes a version is told of it, also when no stage shows it any more.
+            moved = Sight(tx, View(environment, everything=True), [name]).one(name, number)
+        return _version(replace(moved, stage=promotion.stage if promotion else NONE))
+
+    @_in_our_words
+    def set_model_version_tag(self, name: str, version: Any, tag: ModelVersionTag) -> None:
+        _check_tag(tag.key)
+        super().set_model_version_tag(name, version, tag)
+
+    @_in_our_words
+    def delete_model_version_tag(self, name: str, version: Any, key: str) -> None:
+        _check_tag(key)
+        super().delete_model_version_tag(name, version, key)
+
+    # Aliases
+
+    @_in_our_words
+    def set_registered_model_alias(self, name: str, alias: str, version: Any) -> None:
+        if alias.lower() in {stage.lower() for stage in caller().view.stages}:
+            raise InvalidInput(
+                f"The alias {alias!r} is the name of a stage here: a transition of stages moves it.",
+                field="alias",
+            )
+        super().set_registered_model_alias(name, alias, version)
+
+
+def _shown(model: Any) -> list[sa.ColumnElement[bool]]:
+    """Conditions on MLflow's models or versions that leave those that the caller may see."""
+    if model not in (SqlRegisteredModel, SqlModelVersion):
+        return []
+    view = caller().view
+    if view.everything:
+        return []
+    a = t.assignments.c
+    here = sa.select(a.model).where(
+        a.environment == (view.environment.name if view.environment else None), a.model == model.name
+    )
+    return [(here.where(a.version == model.version) if model is SqlModelVersion else here).exists()]
+
+
+@contextmanager
+def _sight(models: Iterable[str]) -> Iterator[Sight]:
+    by: Caller = caller()
+    with by.transaction() as tx:
+        yield Sight(tx, by.view, list(models))
+
+
+def _one(name: str, version: Any) -> Seen:
+    _validate_model_name(name)
+    number = _validate_model_version(version)
+    with _sight([name]) as sight:
+        return sight.one(name, number)
+
+
+def _check_tag(key: str) -> None:
+    if key == DIGEST_TAG:
+        raise InvalidInput(f"The tag {DIGEST_TAG!r} tells the version's bytes, which never change.", field="key")
+
+
+def _version(seen: Seen) -> ModelVersion:
+    known = seen.known
+    return ModelVersion(
+        name=known.model,
+        version=known.version,
+        creation_timestamp=known.created,
+        last_updated_timestamp=known.updated,
+        description=known.description,
+        user_id=known.user,
+        current_stage=seen.stage,
+        source=known.source,
+        run_id=known.run_id,
+        status=known.status,
+        status_message=known.status_message,
+        tags=[ModelVersionTag(key, value) for key, value in seen.tags.items()],
+        run_link=known.run_link,
+        aliases=list(seen.aliases),
+    )
+
+
+def _models(found: Sequence[RegisteredModel]) -> list[RegisteredModel]:
+    """The same with their latest versions and aliases as the caller sees them."""
+    names = [model.name for model in found]
+    with _sight(names) as sight:
+        latest = sight.latest(names)
+        for model in found:
+            model.latest_versions = [_version(seen) for seen in latest[model.name]]
+            model._aliases = dict(sight.aliases(model.name))
+    return list(found)
