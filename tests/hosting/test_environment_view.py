@@ -60,7 +60,7 @@ def test_bytes_only_of_the_environment_s_versions(view: Callable[..., Client], s
         assert refused.status_code == 404
         assert refused.json["error_code"] == "RESOURCE_DOES_NOT_EXIST"
     for path in ("workspaces/dev", "", f"registered/{digests[4]}/../{digests[1]}/MLmodel", "registered"):
-        assert client.get(place, query_string={"path": path}).status_code in (400, 404)
+        assert client.get(place, query_string={"path": path}).status_code in (400, 403, 404)
     assert client.put(f"{place}/registered/{digests[4]}/MLmodel", data=b"x").status_code == 403
     assert client.delete(f"{place}/registered/{digests[4]}/MLmodel").status_code == 403
 
