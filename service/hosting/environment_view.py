@@ -64,9 +64,7 @@ def make_environment_view(parts: Parts) -> Flask:
 
     for twin in ("api", "ajax-api"):
         app.register_blueprint(_registry_routes(f"registry_{twin}", parts), url_prefix=f"{PREFIX}/{twin}/2.0/mlflow")
-        app.register_blueprint(
-            artifact_routes(f"artifacts_{twin}", parts.objects, guard), url_prefix=f"{PREFIX}/{twin}/2.0"
-        )
+        app.register_blueprint(artifact_routes(f"artifacts_{twin}", parts, guard), url_prefix=f"{PREFIX}/{twin}/2.0")
     return app
 
 

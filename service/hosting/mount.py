@@ -90,7 +90,7 @@ def _make_guard(parts: Parts, mlflow: Wsgi) -> Flask:
             keep(stored(g.principal, request.method, path.path))
 
     for twin in ("api", "ajax-api"):
-        app.register_blueprint(artifact_routes(f"artifacts_{twin}", parts.objects, guard), url_prefix=f"/{twin}/2.0")
+        app.register_blueprint(artifact_routes(f"artifacts_{twin}", parts, guard), url_prefix=f"/{twin}/2.0")
 
     @app.route("/", defaults={"path": ""}, methods=["GET", "POST", "PATCH", "PUT", "DELETE"])
     @app.route("/<path:path>", methods=["GET", "POST", "PATCH", "PUT", "DELETE"])
