@@ -26,7 +26,7 @@ signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
 # Imports make hundreds of thousands of objects and no garbage: collecting between them costs a second.
 gc.disable()
 
-worker_class = "gevent"
+worker_class = "service.gunicorn_worker.Worker"
 preload_app = True
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - heartbeats must not wait for a disk
 timeout = 60

@@ -21,6 +21,7 @@ from service.usecases.answer_once import forget_answers
 from service.usecases.collect_leftovers import collect_leftovers
 from service.usecases.decide_promotion import expire_promotions
 from service.usecases.deliver_webhooks import Deliverer
+from service.usecases.end_unfinished import end_unfinished
 from service.usecases.run_import import Importer
 from service.usecases.upload_archive import ArchiveUploads
 from service.usecases.watch_instances import forget_instances
@@ -108,6 +109,7 @@ def _add_maintenance(app: procrastinate.App, parts: Parts) -> None:
     def end_uploads(timestamp: int) -> None:
         """Forget uploads that were abandoned, and their parts."""
         count = ArchiveUploads(parts.store, parts.objects, parts.part_store, parts.clock).end_expired()
+        count += end_unfinished(parts.part_store, parts.clock)
         if count:
             log.info("ended %d abandoned uploads", count)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from service.domain.errors import InvalidInput, NotAllowed
 from service.domain.layout import PROXIED, REGISTERED, version_prefix
@@ -13,6 +14,10 @@ from service.usecases.object_ports import ObjectStore
 SCHEME = "registry-objects"
 """The scheme by which MLflow's server-side code reaches these objects."""
 
+MAX_PATH = 900
+"""Bytes; S3's keys have at most 1,024."""
+DECODED = 3
+"""Times that a path is decoded in search of `..`."""
 _CONTROL = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _HEX = re.compile(r"[0-9a-f]{64}")
 
@@ -31,12 +36,16 @@ class ArtifactPath:
 
 
 def artifact_path(raw: str) -> ArtifactPath:
-    """Raises InvalidInput for a path with `..`, empty segments or control characters."""
+    """Raises InvalidInput for a path with `..` (in any encoding), empty segments or control characters."""
     path = raw.strip("/")
     if (path and any(segment in ("", ".", "..") for segment in path.split("/"))) or _CONTROL.search(path):
         raise InvalidInput(
             "The artifact path must be relative, without '.', '..' and control characters.", field="path"
         )
+    if ".." in re.split(r"[/\\]", _decoded(path)):
+        raise InvalidInput("The artifact path must not name a folder above it, however it is encoded.", field="path")
+    if len(path.encode()) > MAX_PATH:
+        raise InvalidInput(f"The artifact path has at most {MAX_PATH} bytes.", field="path")
     if path == REGISTERED.strip("/"):
         raise InvalidInput("Name the digest of the version to read.", field="path")
     if path.startswith(REGISTERED):
@@ -45,6 +54,12 @@ def artifact_path(raw: str) -> ArtifactPath:
             raise InvalidInput("That is not the digest of a version.", field="path")
         return ArtifactPath(path, version_prefix(f"sha256:{digest}") + inner, f"sha256:{digest}")
     return ArtifactPath(path, PROXIED + path)
+
+
+def _decoded(path: str) -> str:
+    for _ in range(DECODED):
+        path = unquote(path)
+    return path
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from flask import Flask, Response, jsonify
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestedRangeNotSatisfiable
 
 from service.api.problem_documents import status_of
 from service.domain import errors
@@ -40,7 +40,11 @@ def install(app: Flask) -> None:
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
-        return _answer("ENDPOINT_NOT_FOUND" if error.code == 404 else "BAD_REQUEST", error.name, error.code or 500)
+        code = "ENDPOINT_NOT_FOUND" if error.code == 404 else "BAD_REQUEST"
+        response = _answer(code, error.name, error.code or 500)
+        if isinstance(error, RequestedRangeNotSatisfiable):
+            response.headers["Content-Range"] = f"bytes */{error.length}"
+        return response
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:

@@ -131,7 +131,7 @@ def _make_guard(settings: Settings, parts: Parts, mlflow: Wsgi) -> Flask:
 
     for twin in ("api", "ajax-api"):
         app.register_blueprint(lookup_routes(f"lookups_{twin}"), url_prefix=f"/{twin}/2.0")
-        app.register_blueprint(artifact_routes(f"artifacts_{twin}", parts.objects, guard), url_prefix=f"/{twin}/2.0")
+        app.register_blueprint(artifact_routes(f"artifacts_{twin}", parts, guard), url_prefix=f"/{twin}/2.0")
 
     @app.route("/", defaults={"path": ""}, methods=METHODS)
     @app.route("/<path:path>", methods=METHODS)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
 
 from service.domain.errors import Conflict, NotFound
@@ -19,10 +20,12 @@ class MemoryParts:
     def __init__(self, objects: MemoryObjects) -> None:
         self._objects = objects
         self._uploads: dict[tuple[str, str], dict[int, bytes]] = {}
+        self._begun: dict[str, datetime] = {}
 
     def begin(self, key: str) -> str:
         upload = uuid.uuid4().hex
         self._uploads[key, upload] = {}
+        self._begun[upload] = datetime.now(UTC)
         return upload
 
     def presign(self, key: str, upload: str, number: int, seconds: int) -> str:
@@ -38,13 +41,17 @@ class MemoryParts:
 
     def join(self, key: str, upload: str, parts: Sequence[PartInfo]) -> None:
         held = self._held(key, upload)
-        if any(part.number not in held or part != _info(part.number, held[part.number]) for part in parts):
+        if any(part.number not in held or part.etag != _info(part.number, held[part.number]).etag for part in parts):
             raise Conflict("A part was replaced while the upload was completed; complete it again.")
         self._objects.put(key, io.BytesIO(b"".join(held[part.number] for part in parts)))
         del self._uploads[key, upload]
 
     def end(self, key: str, upload: str) -> None:
         self._uploads.pop((key, upload), None)
+
+    def unfinished(self, prefix: str, before: datetime) -> Iterator[tuple[str, str]]:
+        open_ones = (found for found in list(self._uploads) if found[0].startswith(prefix))
+        return (found for found in open_ones if self._begun[found[1]] < before)
 
     def _held(self, key: str, upload: str) -> dict[int, bytes]:
         if (key, upload) not in self._uploads:

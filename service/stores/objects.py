@@ -18,9 +18,13 @@ from minio.error import MinioException, S3Error
 from service.domain.errors import NotFound, Unavailable
 from service.settings import S3Settings
 from service.stores.changed import changed
+from service.stores.streamed_put import StreamedPut
 from service.usecases.object_ports import ObjectInfo
 
-PART_SIZE = 8 * 1024 * 1024
+PART_SIZE = 16 * 1024 * 1024
+"""Of an object of unknown size: S3 allows 10,000 parts, which reach 156 GiB."""
+STREAMED = 1024 * 1024
+"""From here on an object is sent while it is read, and not tried again; the SDK hashes and repeats smaller ones."""
 COPY_LIMIT = 5 * 1024**3
 """S3 copies at most 5 GiB in one call; more is composed of parts."""
 
@@ -45,9 +49,10 @@ class S3Objects:
 
     def __init__(self, settings: S3Settings, *, connections: int = 32) -> None:
         self._bucket = settings.bucket
-        self._client = s3_client(settings, settings.endpoint, connections)
+        self._client, http = s3_client(settings, settings.endpoint, connections)
+        self._streamed = StreamedPut(self._client, http, settings.bucket)
         # Signing needs no connection, but the host that the client will see.
-        self._signer = s3_client(settings, settings.public_endpoint or settings.endpoint, 1)
+        self._signer, _ = s3_client(settings, settings.public_endpoint or settings.endpoint, 1)
 
     def make_bucket(self) -> None:
         """Create the bucket when it is absent and the keys allow it."""
@@ -56,6 +61,9 @@ class S3Objects:
                 self._client.make_bucket(self._bucket)
 
     def put(self, key: str, data: BinaryIO, size: int | None = None) -> ObjectInfo:
+        if size is not None and size >= STREAMED:
+            with translated(key):
+                return ObjectInfo(key, size, plain_etag(self._streamed.put(key, data, size)))
         reader = _Counted(data)
         with translated(key):
             result = self._client.put_object(
@@ -63,7 +71,7 @@ class S3Objects:
                 key,
                 cast(BinaryIO, reader),
                 length=-1 if size is None else size,
-                part_size=0 if size is not None and size <= PART_SIZE else _part_size(size),
+                part_size=PART_SIZE if size is None else 0,
             )
         return ObjectInfo(key, reader.count, plain_etag(result.etag))
 
@@ -151,27 +159,23 @@ class S3Objects:
                 raise Unavailable("The bucket is not there: run `model-registry migrate`.", part="s3")
 
 
-def s3_client(settings: S3Settings, endpoint: str, connections: int) -> Minio:
+def s3_client(settings: S3Settings, endpoint: str, connections: int) -> tuple[Minio, urllib3.PoolManager]:
+    """The client, and the connections that it uses."""
     parts = urlsplit(endpoint)
-    return Minio(
+    http = urllib3.PoolManager(
+        maxsize=connections,
+        timeout=urllib3.Timeout(connect=3, read=60),
+        retries=urllib3.Retry(total=2, backoff_factor=0.1, status_forcelist=(500, 502, 503, 504)),
+    )
+    client = Minio(
         parts.netloc,
         access_key=settings.access_key,
         secret_key=settings.secret_key,
         secure=parts.scheme == "https",
         region=settings.region,  # given, so that signing never has to ask the store for it
-        http_client=urllib3.PoolManager(
-            maxsize=connections,
-            timeout=urllib3.Timeout(connect=3, read=60),
-            retries=urllib3.Retry(total=2, backoff_factor=0.1, status_forcelist=(500, 502, 503, 504)),
-        ),
+        http_client=http,
     )
-
-
-def _part_size(size: int | None) -> int:
-    """S3 allows 10,000 parts: parts grow with the object, and for an unknown size 16 MiB reach 156 GiB."""
-    if size is None:
-        return 2 * PART_SIZE
-    return max(PART_SIZE, -(-size // 10_000))
+    return client, http
 
 
 def plain_etag(etag: str | None) -> str:

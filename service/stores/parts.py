@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from minio.datatypes import Part
 from minio.error import S3Error
@@ -40,9 +40,9 @@ class S3Parts:
 
     def __init__(self, settings: S3Settings) -> None:
         self._bucket = settings.bucket
-        self._client = s3_client(settings, settings.endpoint, 8)
+        self._client, _ = s3_client(settings, settings.endpoint, 8)
         # Signing needs no connection, but the host that the client will see.
-        self._signer = s3_client(settings, settings.public_endpoint or settings.endpoint, 1)
+        self._signer, _ = s3_client(settings, settings.public_endpoint or settings.endpoint, 1)
 
     def begin(self, key: str) -> str:
         with translated(key):
@@ -80,3 +80,17 @@ class S3Parts:
             except S3Error as error:
                 if error.code != "NoSuchUpload":
                     raise
+
+    def unfinished(self, prefix: str, before: datetime) -> Iterator[tuple[str, str]]:
+        key = upload = None
+        with translated(prefix):
+            while True:
+                found = self._client._list_multipart_uploads(
+                    self._bucket, prefix=prefix, key_marker=key, upload_id_marker=upload, max_uploads=1000
+                )
+                for item in found.uploads:
+                    if item.initiated_time < before:
+                        yield item.object_name, item.upload_id
+                if not found.is_truncated:
+                    return
+                key, upload = found.next_key_marker, found.next_upload_id_marker

@@ -91,9 +91,16 @@ class PartStore(Protocol):
         ...
 
     def join(self, key: str, upload: str, parts: Sequence[PartInfo]) -> None:
-        """Raises NotFound(kind="upload"), or Conflict when the store sees that a part has been replaced since."""
+        """Raises NotFound(kind="upload"), or Conflict when the store sees that a part has been replaced since.
+
+        The sizes of the parts are not looked at.
+        """
         ...
 
     def end(self, key: str, upload: str) -> None:
         """Forget the parts; an upload that is not there is fine."""
+        ...
+
+    def unfinished(self, prefix: str, before: datetime) -> Iterator[tuple[str, str]]:
+        """Key and id of each upload to a key with the prefix that was begun before, and neither joined nor ended."""
         ...

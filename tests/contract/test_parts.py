@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
@@ -105,6 +106,21 @@ def test_ending_leaves_other_uploads_and_objects(parted: Parted) -> None:
     assert read(parted.objects, KEY) == b"as it was"
     parted.parts.join(KEY, second, parted.parts.parts(KEY, second))
     assert read(parted.objects, KEY) == b"content"
+
+
+def test_what_nobody_completes_is_found(parted: Parted) -> None:
+    before = datetime.now(UTC)
+    assert list(parted.parts.unfinished("imports/", before)) == []
+    joined, ended, kept = (parted.parts.begin(KEY) for _ in range(3))
+    parted.send(joined, 1, b"content")
+    parted.parts.join(KEY, joined, parted.parts.parts(KEY, joined))
+    parted.parts.end(KEY, ended)
+    other = parted.parts.begin("mlflow/one")
+    later = before + timedelta(hours=1)
+    assert list(parted.parts.unfinished("imports/", later)) == [(KEY, kept)]
+    assert list(parted.parts.unfinished("mlflow/", later)) == [("mlflow/one", other)]
+    assert list(parted.parts.unfinished("models/", later)) == []
+    assert list(parted.parts.unfinished("imports/", before - timedelta(hours=1))) == []
 
 
 def test_an_object_of_another_put_is_not_read(parted: Parted) -> None:
