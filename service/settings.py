@@ -61,6 +61,8 @@ class Settings:
     audit_reads: float = 0.0
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     event_days: int = 30
+    gc_grace_hours: int = 24
+    rollback_days: int = 30
 
     @property
     def database_role(self) -> str:
@@ -94,6 +96,8 @@ class Settings:
             audit_reads=reader.share("AUDIT_READS", 0.0),
             webhooks=WebhookSettings(reader.keys("SECRET_KEY"), reader.address_rules("WEBHOOK_ALLOW")),
             event_days=reader.number("EVENT_DAYS", 30, 4, 3650),  # retries go on for three
+            gc_grace_hours=reader.number("GC_GRACE_HOURS", 24, 1, 24 * 365),
+            rollback_days=reader.number("ROLLBACK_DAYS", 30, 0, 3650),
         )
         if reader.problems:
             raise SettingsError(reader.problems)
