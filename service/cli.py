@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -259,6 +260,56 @@ def _audit_rows(data: Path | None) -> Iterator[AuditRow]:
         yield from audit_rows(parts.store, AuditQuery())
     except RegistryError as error:
         raise click.ClickException(error.detail) from error
+
+
+@main.command()
+@_DATA
+@click.option("--dry-run", is_flag=True, help="tell what would go, and why, and change nothing")
+@click.option("--grace", help="how long garbage stays, like 90s, 30m, 24h or 7d, instead of the setting")
+def gc(data: Path | None, dry_run: bool, grace: str | None) -> None:
+    """Delete the bytes that nothing needs, as the worker does every hour."""
+    from service.domain.errors import RegistryError
+    from service.domain.policy_rules import duration
+    from service.housekeeping import print_garbage
+    from service.settings import Settings
+    from service.wiring import make_collector, make_parts
+
+    settings = Settings.from_env(_environ_of(data))
+    try:
+        collector = make_collector(make_parts(settings), settings, None if grace is None else duration(grace))
+        print_garbage(collector.look() if dry_run else collector.run(), click.echo, dry_run=dry_run)
+    except RegistryError as error:
+        raise click.ClickException(error.detail) from error
+
+
+@main.command()
+@_DATA
+@click.option("--digest", help="only these bytes: sha256:…")
+@click.option("--all", "everything", is_flag=True, help="also what was verified within --days")
+@click.option(
+    "--days", type=click.IntRange(0, 3650), default=7, show_default=True, help="how long verified is verified"
+)
+@click.option("--rate", type=click.IntRange(1), help="MiB a second at most")
+@click.option("--threads", type=click.IntRange(1, 64), default=4, show_default=True, help="objects read at once")
+def scrub(data: Path | None, digest: str | None, everything: bool, days: int, rate: int | None, threads: int) -> None:
+    """Read the stored bytes of every version, and name each object that is damaged or missing.
+
+    What was ended goes on where it was. Exit code 3 when something is damaged, 1 when it could not be told.
+    """
+    from service.domain.errors import RegistryError
+    from service.housekeeping import print_scrubbed
+    from service.settings import Settings
+    from service.usecases.scrub import Pace, Scrubber
+    from service.wiring import make_parts
+
+    parts = make_parts(Settings.from_env(_environ_of(data)))
+    scrubber = Scrubber(parts.store, parts.objects, parts.clock, threads, Pace((rate or 0) * 1024 * 1024))
+    try:
+        wanted = [digest] if digest else scrubber.due(parts.clock() - timedelta(days=0 if everything else days))
+        sound = print_scrubbed(scrubber.run(wanted), click.echo)
+    except RegistryError as error:
+        raise click.ClickException(error.detail) from error
+    sys.exit(0 if sound else 3)
 
 
 def _environ_of(data: Path | None) -> Mapping[str, str]:

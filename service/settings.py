@@ -70,6 +70,8 @@ class Settings:
     watchers: int = 2000
     session_hours: int = 12
     default_environment: str = ""
+    gc_grace_hours: int = 24
+    rollback_days: int = 30
 
     @property
     def database_role(self) -> str:
@@ -107,6 +109,8 @@ class Settings:
             watchers=reader.number("WATCHERS", 2000, 1, 100_000),
             session_hours=reader.number("SESSION_HOURS", 12, 1, 24 * 30),
             default_environment=reader.slug("DEFAULT_ENVIRONMENT"),
+            gc_grace_hours=reader.number("GC_GRACE_HOURS", 24, 1, 24 * 365),
+            rollback_days=reader.number("ROLLBACK_DAYS", 30, 0, 3650),
         )
         if reader.problems:
             raise SettingsError(reader.problems)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import sqlalchemy as sa
 
@@ -14,6 +15,7 @@ from service.stores.postgres import PostgresRegistry, make_engine
 from service.stores.queue import JobQueue
 from service.stores.tracking import PostgresTracking
 from service.usecases.clock import utc_now
+from service.usecases.collect_leftovers import Collector
 from service.usecases.event_ports import WebhookParts
 from service.usecases.follow_changes import Following
 from service.usecases.object_ports import ObjectStore, PartStore
@@ -49,3 +51,9 @@ def make_parts(settings: Settings, engine: sa.Engine | None = None) -> Parts:
         webhooks=WebhookParts(HttpSender(settings.webhooks.rules), FernetVault(settings.webhooks.keys)),
         resolver=Resolver(hand_out, Following(hand_out, watchers=settings.watchers), utc_now),
     )
+
+
+def make_collector(parts: Parts, settings: Settings, grace: timedelta | None = None) -> Collector:
+    """`grace` instead of the one of the settings."""
+    grace = timedelta(hours=settings.gc_grace_hours) if grace is None else grace
+    return Collector(parts.store, parts.objects, parts.clock, grace, timedelta(days=settings.rollback_days))

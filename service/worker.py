@@ -6,7 +6,6 @@ import asyncio
 import logging
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 
 import procrastinate
 from procrastinate import JobContext, RetryStrategy, exceptions
@@ -18,7 +17,7 @@ from service.settings import Settings
 from service.stores.job_connector import JobConnector
 from service.stores.queue import IMPORT_TASK, QUEUE, SCHEMA, WEBHOOK_QUEUE
 from service.usecases.answer_once import forget_answers
-from service.usecases.collect_leftovers import collect_leftovers
+from service.usecases.collect_leftovers import Collector
 from service.usecases.decide_promotion import expire_promotions
 from service.usecases.deliver_webhooks import Deliverer
 from service.usecases.end_unfinished import end_unfinished
@@ -26,7 +25,7 @@ from service.usecases.run_import import Importer
 from service.usecases.upload_archive import ArchiveUploads
 from service.usecases.watch_instances import forget_instances
 from service.webhook_tasks import add_webhook_tasks
-from service.wiring import Parts, make_parts
+from service.wiring import Parts, make_collector, make_parts
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +35,6 @@ STALLED = 10.0
 """Seconds without a heartbeat after which a worker counts as dead and its jobs are taken up again."""
 
 MAINTENANCE = "maintenance"
-LEFTOVER_AGE = timedelta(days=1)
 DELIVERIES = 8
 """Webhooks that are sent to at once, each one event at a time: as many slow receivers hold up nobody else."""
 
@@ -57,7 +55,7 @@ def make_worker_app(
     )
     app = procrastinate.App(connector=connector)
     _add_import(app, Importer(parts.store, parts.objects, parts.tracking, parts.clock, problem_document))
-    _add_maintenance(app, parts)
+    _add_maintenance(app, parts, make_collector(parts, settings))
     deliverer = deliverer or Deliverer(parts.store, parts.webhooks, parts.clock)
     add_webhook_tasks(app, parts, settings, deliverer)
     return app
@@ -78,7 +76,7 @@ def _add_import(app: procrastinate.App, importer: Importer) -> None:
         importer.run(import_id, last=context.job.attempts + 1 >= MAX_ATTEMPTS)
 
 
-def _add_maintenance(app: procrastinate.App, parts: Parts) -> None:
+def _add_maintenance(app: procrastinate.App, parts: Parts, collector: Collector) -> None:
     @app.periodic(cron="* * * * * */5")
     @app.task(name="retry-stalled", queue=MAINTENANCE, queueing_lock="retry-stalled")
     async def retry_stalled(timestamp: int) -> None:
@@ -101,8 +99,8 @@ def _add_maintenance(app: procrastinate.App, parts: Parts) -> None:
     @app.periodic(cron="17 * * * *")
     @app.task(name="collect-leftovers", queue=MAINTENANCE, queueing_lock="collect-leftovers")
     def collect(timestamp: int) -> None:
-        count = collect_leftovers(parts.store, parts.objects, parts.clock() - LEFTOVER_AGE)
-        log.info("deleted %d objects that nothing refers to", count)
+        count = sum(garbage.objects for garbage in collector.run())
+        log.info("deleted %d objects that nothing needs", count)
 
     @app.periodic(cron="*/5 * * * *")
     @app.task(name="end-uploads", queue=MAINTENANCE, queueing_lock="end-uploads")

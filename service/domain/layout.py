@@ -105,6 +105,18 @@ def trace_of(folder: str) -> str | None:
     return match[1] if match else None
 
 
+_COLLECTED = re.compile(
+    rf"(?:{re.escape(ARCHIVES)}|{re.escape(PENDING)}|{re.escape(VERSIONS)})[^/]+/"
+    rf"|{re.escape(WORKSPACES)}[^/]+/(?:(?:models|traces)/[^/]+|[0-9a-f]{{32}})/"
+)
+
+
+def collected_folder(key: str) -> str | None:
+    """The folder with which an object is kept or goes; None for what is never collected."""
+    match = _COLLECTED.match(key)
+    return match[0] if match else None
+
+
 def folder_of(uri: str) -> str | None:
     """The folder that holds the `artifacts` of a run's or logged model's artifact URI."""
     prefix = artifact_prefix(uri)

@@ -16,7 +16,6 @@ from service.domain.importing import Import, ImportOptions, ImportSource, Import
 from service.stores import tables as t
 from service.stores.plain import plain
 from service.stores.queue import JobQueue, session_name
-from service.stores.references import BEFORE_COLLECTING
 from service.stores.same_id import same_id
 
 _OPEN = (ImportState.RECEIVED, ImportState.RUNNING)
@@ -106,7 +105,6 @@ class PostgresImports:
 
     def start(self, import_id: str, at: datetime) -> Import | None:
         self._connection.execute(_END_EARLIER, {"name": session_name(import_id)})
-        self._connection.execute(BEFORE_COLLECTING)
         row = self._connection.execute(
             sa.update(t.imports)
             .where(_open(import_id, None))

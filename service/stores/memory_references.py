@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from service.domain.importing import ImportState
 from service.domain.layout import ARCHIVES, folder_of, trace_of, version_prefix
 from service.domain.uploading import UploadState
+from service.stores.memory_garbage import claimed
 from service.stores.memory_state import State
 from service.stores.references import is_ours
 
@@ -15,7 +17,7 @@ class MemoryReferences:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def unused(self, folders: Sequence[str]) -> Sequence[str]:
+    def unused(self, folders: Sequence[str], now: datetime) -> Sequence[str]:
         imports = [held.import_ for held in self._state.imports.values()]
         used: set[str | None] = {
             f"{ARCHIVES}{known.id}/" for known in imports if not known.state.final or known.state is ImportState.FAILED
@@ -26,7 +28,8 @@ class MemoryReferences:
         used.update(map(folder_of, self._state.logged_models.values()))
         used.update(map(version_prefix, self._state.manifests))
         used.update(folder for folder in folders if trace_of(folder) in self._state.traces)
+        used |= claimed(self._state, now)
         return [folder for folder in folders if is_ours(folder) and folder not in used]
 
-    def hold(self) -> bool:
-        return all(held.import_.state is not ImportState.RUNNING for held in self._state.imports.values())
+    def hold(self) -> None:
+        """Transactions take turns."""

@@ -13,6 +13,7 @@ from service.domain.policy_facts import Evaluation
 from service.stores.memory_audit import MemoryAudit
 from service.stores.memory_events import MemoryDeliveries, MemoryEvents, MemoryWebhooks
 from service.stores.memory_evidence import MemoryEvidence
+from service.stores.memory_garbage import MemoryChecks, MemoryClaims, MemoryGarbage
 from service.stores.memory_imports import MemoryImports
 from service.stores.memory_instances import MemoryInstances
 from service.stores.memory_models import MemoryModels
@@ -44,6 +45,9 @@ class MemoryTransaction:
     origins: MemoryOrigins
     references: MemoryReferences
     instances: MemoryInstances
+    claims: MemoryClaims
+    garbage: MemoryGarbage
+    checks: MemoryChecks
     policies: MemoryPolicies
     evidence: MemoryEvidence
     audit: MemoryAudit
@@ -70,6 +74,9 @@ class MemoryTransaction:
             origins=MemoryOrigins(state),
             references=MemoryReferences(state),
             instances=MemoryInstances(state),
+            claims=MemoryClaims(state),
+            garbage=MemoryGarbage(state),
+            checks=MemoryChecks(state),
             policies=MemoryPolicies(state, environments, models),
             evidence=MemoryEvidence(state),
             audit=MemoryAudit(state),
@@ -166,6 +173,11 @@ class MemoryRegistry:
         """A registered model, with versions, of which only MLflow knows."""
         with self.transaction() as tx:
             tx.state.mlflow_models[name] = MlflowModel(frozenset(versions))
+
+    def remove_version(self, model: str, version: int) -> None:
+        """Without the rules of a registry: what had its bytes is none of its concern."""
+        with self.transaction() as tx:
+            del tx.state.versions[model, version]
 
     def queued(self) -> Sequence[str]:
         """The ids of the imports that were queued for the worker, in that order."""

@@ -16,6 +16,7 @@ from service.stores.audit_rows import PostgresAudit
 from service.stores.delivery_rows import PostgresDeliveries
 from service.stores.event_rows import PostgresEvents
 from service.stores.evidence_rows import PostgresEvidence
+from service.stores.garbage_rows import PostgresChecks, PostgresClaims, PostgresGarbage
 from service.stores.heads import at_head
 from service.stores.import_rows import PostgresImports
 from service.stores.instance_rows import PostgresInstances
@@ -93,6 +94,9 @@ class PostgresTransaction:
     origins: PostgresOrigins
     references: PostgresReferences
     instances: PostgresInstances
+    claims: PostgresClaims
+    garbage: PostgresGarbage
+    checks: PostgresChecks
     policies: PostgresPolicies
     evidence: PostgresEvidence
     audit: PostgresAudit
@@ -130,6 +134,9 @@ class PostgresRegistry:
                 origins=PostgresOrigins(connection),
                 references=PostgresReferences(connection),
                 instances=PostgresInstances(connection),
+                claims=PostgresClaims(connection),
+                garbage=PostgresGarbage(connection),
+                checks=PostgresChecks(connection),
                 policies=PostgresPolicies(connection, environments, models),
                 evidence=PostgresEvidence(connection),
                 audit=audit,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 
 import sqlalchemy as sa
 
@@ -22,10 +23,7 @@ from service.domain.layout import (
 from service.domain.uploading import UploadState
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
-
-_LOCK = "hashtextextended('collect leftovers', 0)"
-BEFORE_COLLECTING = sa.text(f"SELECT pg_advisory_xact_lock_shared({_LOCK})")
-"""Until the transaction that executes this has ended, nothing is collected."""
+from service.stores.garbage_tables import HOLD, claimed, claims
 
 _READ = (ImportState.RECEIVED, ImportState.RUNNING, ImportState.FAILED)
 
@@ -34,10 +32,11 @@ class PostgresReferences:
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
 
-    def unused(self, folders: Sequence[str]) -> Sequence[str]:
+    def unused(self, folders: Sequence[str], now: datetime) -> Sequence[str]:
         ours = [folder for folder in folders if is_ours(folder)]
         used = self._archives(ours) | self._versions(ours)
         used |= self._runs(ours) | self._logged_models(ours) | self._traces(ours)
+        used.update(self._found(claims.c.folder, claims.c.folder.in_(ours) & claimed(now)))
         return [folder for folder in ours if folder not in used]
 
     def _archives(self, folders: Iterable[str]) -> set[str]:
@@ -81,11 +80,8 @@ class PostgresReferences:
     def _found(self, column: sa.ColumnElement[str], condition: sa.ColumnElement[bool]) -> Iterable[str]:
         return self._connection.scalars(sa.select(column).where(condition))
 
-    def hold(self) -> bool:
-        if not self._connection.scalar(sa.text(f"SELECT pg_try_advisory_xact_lock({_LOCK})")):
-            return False
-        running = sa.exists().where(t.imports.c.state == ImportState.RUNNING)
-        return not self._connection.scalar(sa.select(running))
+    def hold(self) -> None:
+        self._connection.execute(HOLD)
 
 
 def is_ours(folder: str) -> bool:

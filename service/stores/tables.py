@@ -237,6 +237,7 @@ manifests = sa.Table(
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("files", JSONB, nullable=False),
     _time("created_at", default=True),
+    _time("verified_at", optional=True),  # when the stored bytes were last looked at
 )
 
 models = sa.Table(
@@ -295,6 +296,7 @@ transitions = sa.Table(
     sa.CheckConstraint("kind IN ('promotion', 'rollback', 'withdrawal', 'import', 'emptied')", name="kind"),
     sa.CheckConstraint("(version IS NULL) = (digest IS NULL)", name="digest"),
     sa.Index("transitions_model_version_idx", "model", "version"),
+    sa.Index("transitions_at_idx", "at"),
 )
 
 assignments = sa.Table(

@@ -52,6 +52,7 @@ def end_import(
     """To a final state; false, and nothing written, when it has one, or another attempt than this one runs."""
     if not tx.imports.finish(import_.id, state, at, report=report, problem=problem, attempt=attempt):
         return False
+    tx.claims.release(import_.id)
     after = {"counts": report["counts"]} if report else {"problem": problem} if problem else None
     record(tx, import_changed(f"import.{state}", by, import_, after), at)
     return True

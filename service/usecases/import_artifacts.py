@@ -26,7 +26,7 @@ def store_artifacts(
     targets: Mapping[str, Target],
     on_bytes: Callable[[int], None],
 ) -> int:
-    """Put every member that has targets under each of its keys; answers with the number of files.
+    """Put every member that has targets under each of its keys, if any; answers with the number of files.
 
     Raises ArchiveRefused when a member's bytes are not the ones that were surveyed.
     """
@@ -38,7 +38,9 @@ def store_artifacts(
             target = targets.get(member.path)
             if target is None:
                 continue
-            if member.size <= SMALL:
+            if not target.keys:
+                pass  # it is there already
+            elif member.size <= SMALL:
                 waiting.append(pool.submit(_put_small, objects, member.path, stream.read(), target))
             else:
                 _put_large(objects, member.path, stream, target)

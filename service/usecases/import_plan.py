@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from service.domain.importing import Import
-from service.domain.layout import PROXIED, logged_model_path, run_path, trace_path
+from service.domain.layout import PROXIED, collected_folder, logged_model_path, run_path, trace_path
 from service.exports.survey import Survey
 from service.usecases.import_lineage import beside, run_lineage
 from service.usecases.model_ports import ModelDetails, NewPrompt, NewVersion
@@ -45,6 +45,12 @@ class Plan:
     incomplete: list[dict[str, str]]
     unread: list[str]
     new_ids: list[dict[str, str]]
+
+    @property
+    def folders(self) -> set[str]:
+        """Where the files go."""
+        folders = {collected_folder(key) for target in self.targets.values() for key in target.keys}
+        return {folder for folder in folders if folder is not None}
 
 
 def make_plan(tx: Transaction, import_: Import, found: Survey, ids: CentralIds) -> Plan:

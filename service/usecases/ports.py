@@ -12,6 +12,7 @@ from typing import Protocol
 
 from service.domain.audit import AuditQuery, AuditRow, Change
 from service.usecases.event_ports import Deliveries, Events, Webhooks
+from service.usecases.garbage_ports import Checks, Claims, Garbage
 from service.usecases.import_ports import Imports, Uploads
 from service.usecases.instance_ports import Instances
 from service.usecases.model_ports import Models, Origins
@@ -26,12 +27,12 @@ Clock = Callable[[], datetime]
 class References(Protocol):
     """What rows say about the bucket's folders, which end with a slash."""
 
-    def unused(self, folders: Sequence[str]) -> Sequence[str]:
-        """Those of `folders` that no row refers to; never one that is not of our own layout."""
+    def unused(self, folders: Sequence[str], now: datetime) -> Sequence[str]:
+        """Those of `folders` that no row refers to and nobody claims; never one that is not of our own layout."""
         ...
 
-    def hold(self) -> bool:
-        """Whether no import runs; then none can start before the transaction ends."""
+    def hold(self) -> None:
+        """Nobody claims anything before the transaction ends."""
         ...
 
 
@@ -85,6 +86,15 @@ class Transaction(Protocol):
 
     @property
     def references(self) -> References: ...
+
+    @property
+    def claims(self) -> Claims: ...
+
+    @property
+    def garbage(self) -> Garbage: ...
+
+    @property
+    def checks(self) -> Checks: ...
 
     @property
     def instances(self) -> Instances: ...

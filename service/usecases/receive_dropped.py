@@ -69,13 +69,15 @@ def receive_dropped(
         created_at=clock(),
         source=source,
     )
-    with kept_only_if_received(objects, listing_key(import_id)) as receipt:
+    key = listing_key(import_id)
+    with kept_only_if_received(store, objects, clock, key) as receipt:
         if listing:
-            objects.put(listing_key(import_id), io.BytesIO(listing), len(listing))
+            objects.put(key, io.BytesIO(listing), len(listing))
         with store.transaction() as tx:
             added = tx.imports.add(new, idempotency_key)
             if added.id == import_id:
                 record(tx, import_received(by, added), added.created_at)
+            tx.claims.release(key)
             receipt.kept = added.id == import_id
     return Received(added, replayed=added.id != import_id)
 

@@ -15,6 +15,7 @@ from service.domain.importing import Import, ImportOptions, ImportState
 from service.domain.layout import archive_key
 from service.domain.names import check_model_name
 from service.exports.archive import recognise
+from service.usecases.claim_folders import claim
 from service.usecases.end_import import import_received
 from service.usecases.object_ports import ObjectStore
 from service.usecases.ports import Clock, RegistryStore
@@ -56,7 +57,7 @@ def receive_import(
     key = archive_key(import_id)
     reader = _Checked(body, max_bytes, size)
     reader.begin()
-    with kept_only_if_received(objects, key) as receipt:
+    with kept_only_if_received(store, objects, clock, key) as receipt:
         objects.put(key, reader, size)  # type: ignore[arg-type]  # all a put needs is read()
         reader.end()
         digest = reader.digest
@@ -77,6 +78,7 @@ def receive_import(
             added = tx.imports.add(new, idempotency_key)
             if added.id == import_id:
                 record(tx, import_received(by, added), added.created_at)
+            tx.claims.release(key)
             # From here only the commit can fail, and then nobody knows whether it did: the archive has to stay.
             receipt.kept = added.id == import_id
     return Received(added, replayed=added.id != import_id)
@@ -88,14 +90,17 @@ class _Receipt:
 
 
 @contextmanager
-def kept_only_if_received(objects: ObjectStore, key: str) -> Iterator[_Receipt]:
-    """Delete the object unless an import came of it, whatever ended the request."""
+def kept_only_if_received(store: RegistryStore, objects: ObjectStore, clock: Clock, key: str) -> Iterator[_Receipt]:
+    """Delete the object unless an import came of it, whatever ended the request; until then `key` claims its folder."""
     receipt = _Receipt()
+    claim(store, clock, key, [key])
     try:
         yield receipt
     finally:
         if not receipt.kept:
             objects.delete([key])
+            with store.transaction() as tx:
+                tx.claims.release(key)
 
 
 def check_options(store: RegistryStore, by: Principal, workspace: str, options: ImportOptions) -> None:

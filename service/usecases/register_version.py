@@ -15,10 +15,12 @@ from service.domain.layout import artifact_prefix, pending_prefix, version_prefi
 from service.domain.model import Lineage, Manifest, ManifestFile, ModelVersion
 from service.domain.names import check_model_name
 from service.exports.mlmodel import MAX_SIZE, MLmodel, read_mlmodel
+from service.usecases.claim_folders import claim
 from service.usecases.model_ports import NewVersion
 from service.usecases.object_ports import ObjectStore
 from service.usecases.ports import Clock, RegistryStore
 from service.usecases.record_change import record
+from service.usecases.stored_bytes import is_stored
 
 BLOCK = 1024 * 1024
 
@@ -52,7 +54,7 @@ def register_version(
     if not found:
         raise NotFound("artifact", artifact_path, f"Run {run_id!r} has no artifacts under {artifact_path!r}.")
     lineage = {**run.lineage, "run_id": run_id, "artifact_path": path}
-    with _frozen(store, objects, folder, found) as (manifest, mlmodel), store.transaction() as tx:
+    with _frozen(store, objects, clock, folder, found) as (manifest, mlmodel), store.transaction() as tx:
         version = tx.models.add_version(
             NewVersion(
                 model=model,
@@ -104,31 +106,30 @@ def _clean(artifact_path: str) -> str:
 
 @contextmanager
 def _frozen(
-    store: RegistryStore, objects: ObjectStore, folder: str, keys: list[str]
+    store: RegistryStore, objects: ObjectStore, clock: Clock, folder: str, keys: list[str]
 ) -> Iterator[tuple[Manifest, MLmodel]]:
-    """Copy first, hash the copy: what a client writes to the run meanwhile cannot get in between."""
+    """Copy first, hash the copy: what a client writes to the run meanwhile cannot get in between.
+
+    What is copied is claimed until the block, which writes the row, has ended.
+    """
     pending = pending_prefix(str(uuid.uuid4()))
+    claim(store, clock, pending, [pending])
     copies = {key: pending + key[len(folder) :] for key in keys}
     try:
         for source, copy in copies.items():
             objects.copy(source, copy)
         manifest = Manifest.of(_hashed(objects, copy, copy[len(pending) :]) for copy in copies.values())
         mlmodel = _mlmodel(objects, pending, manifest)
-        with store.transaction() as tx:
-            stored = tx.models.has_manifest(manifest.digest)
         target = version_prefix(manifest.digest)
-        if not stored:
+        claim(store, clock, pending, [target])
+        if not is_stored(store, objects, manifest):
             for file in manifest.files:
                 objects.copy(pending + file.path, target + file.path)
         yield manifest, mlmodel
-        if not stored:
-            # Until now, no row told that these are not the leftovers of another import, and they may have gone as such.
-            present = {info.key for info in objects.list(target)}
-            for file in manifest.files:
-                if target + file.path not in present:
-                    objects.copy(pending + file.path, target + file.path)
     finally:
         objects.delete(copies.values())
+        with store.transaction() as tx:
+            tx.claims.release(pending)
 
 
 def _hashed(objects: ObjectStore, key: str, path: str) -> ManifestFile:

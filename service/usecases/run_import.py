@@ -19,6 +19,7 @@ from service.domain.importing import Import, ImportState
 from service.domain.layout import own_keys
 from service.exports.archive import Limits
 from service.exports.survey import Survey, survey
+from service.usecases.claim_folders import claim
 from service.usecases.end_import import end_import
 from service.usecases.identify_archive import identified
 from service.usecases.import_artifacts import store_artifacts
@@ -33,6 +34,7 @@ from service.usecases.promote import promote
 from service.usecases.record_change import record
 from service.usecases.register_version import version_changed, version_registered
 from service.usecases.set_details import set_details
+from service.usecases.stored_bytes import not_stored
 from service.usecases.tracking_ports import CentralIds, IdsChanged, RunSpool, TrackingStore
 
 log = logging.getLogger(__name__)
@@ -125,6 +127,7 @@ class Importer:
             with self.store.transaction() as tx:
                 plan = make_plan(tx, import_, found, ids)
                 check_plan(tx, plan, import_.options.environment)
+            claim(self.store, self.clock, import_.id, plan.folders)
             stored = self._store(import_, found, plan)
             with self.store.transaction() as tx:
                 report = self._write(tx, import_, plan, spool, ids)
@@ -150,9 +153,10 @@ class Importer:
     def _store(self, import_: Import, found: Survey, plan: Plan) -> int:
         if not plan.targets:
             return 0
+        targets = not_stored(self.store, self.objects, plan.targets, (new.manifest for new in plan.versions))
         step = _Steps(self, import_, {"bytes_read": found.bytes})
         with opened_members(self.objects, import_, self.limits) as members:
-            return store_artifacts(self.objects, members, plan.targets, lambda done: step.at({"bytes_stored": done}))
+            return store_artifacts(self.objects, members, targets, lambda done: step.at({"bytes_stored": done}))
 
     def _write(self, tx: Transaction, import_: Import, plan: Plan, spool: RunSpool, ids: CentralIds) -> Report:
         report = Report(import_, plan)

@@ -45,6 +45,8 @@ class Registry(RegistryStore, Protocol):
 
     def add_mlflow_model(self, name: str, versions: Iterable[int] = ()) -> None: ...
 
+    def remove_version(self, model: str, version: int) -> None: ...
+
     def queued(self) -> Sequence[str]: ...
 
     def lose_jobs(self) -> None: ...
@@ -231,6 +233,11 @@ class SeededPostgres(PostgresRegistry):
                 connection.execute(
                     sa.insert(m.model_versions).values(workspace=m.WORKSPACE, name=name, version=version)
                 )
+
+    def remove_version(self, model: str, version: int) -> None:
+        here = (t.versions.c.model == model) & (t.versions.c.version == version)
+        with self._seeds.begin() as connection:
+            connection.execute(sa.delete(t.versions).where(here))
 
     def queued(self) -> Sequence[str]:
         with self._seeds.connect() as connection:

@@ -72,7 +72,8 @@ def new_version(model: str = "iris", workspace: str = "dev", content: str = "a",
         "lineage": {"workspace": workspace, "original_run_id": "r-1"},
         **changed,
     }
-    return NewVersion(model=model, workspace=workspace, manifest=manifest(content), **values)
+    values.setdefault("manifest", manifest(content))
+    return NewVersion(model=model, workspace=workspace, **values)
 
 
 def exported(original: Mapping[str, int], content: str = "a", **changed: Any) -> NewVersion:

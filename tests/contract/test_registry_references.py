@@ -21,7 +21,7 @@ def _workspaces(store: Registry) -> None:
 
 def unused(store: Registry, *folders: str) -> list[str]:
     with store.transaction() as tx:
-        return list(tx.references.unused(folders))
+        return list(tx.references.unused(folders, at(0)))
 
 
 @pytest.mark.parametrize("state", list(ImportState))
@@ -68,16 +68,3 @@ def test_traces(store: Registry) -> None:
 
 def test_what_is_not_ours_is_left(store: Registry) -> None:
     assert unused(store, "mlflow/1/", "mlflow/workspaces/dev/traces/", f"other/{RUN}/", "models/") == []
-
-
-def test_hold(store: Registry) -> None:
-    new = new_import()
-    with store.transaction() as tx:
-        tx.imports.add(new, None)
-        assert tx.references.hold() is True
-    with store.transaction() as tx:
-        tx.imports.start(new.id, at(1))
-    with store.transaction() as tx:
-        assert tx.references.hold() is False
-        tx.imports.finish(new.id, ImportState.DONE, at(1))
-        assert tx.references.hold() is True

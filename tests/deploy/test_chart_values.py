@@ -62,6 +62,8 @@ def test_a_secret_is_given_in_one_way_only(chart: helm_python.Chart, path: str) 
         ("webhooks.allow", "10.0.0.0/8"),
         ("webhooks.allow", ["a,b"]),
         ("events.days", 3),
+        ("garbage.graceHours", 0),
+        ("garbage.rollbackDays", -1),
         ("web.replicas", -1),
         ("web.workers", 0),
         ("web.tmpSizeLimit", "lots"),

@@ -41,6 +41,8 @@ def test_the_table_says_what_is_required_and_what_the_defaults_are() -> None:
         "MODEL_REGISTRY_ALLOWED_HOSTS": "that of the public URL, loopback",
         "MODEL_REGISTRY_SESSION_HOURS": f"`{settings.session_hours}`",
         "MODEL_REGISTRY_DEFAULT_ENVIRONMENT": "none",
+        "MODEL_REGISTRY_GC_GRACE_HOURS": f"`{settings.gc_grace_hours}`",
+        "MODEL_REGISTRY_ROLLBACK_DAYS": f"`{settings.rollback_days}`",
         "MODEL_REGISTRY_ACCESS_LOG": "none",
     }
     assert settings.audit_reads == 0
@@ -48,7 +50,10 @@ def test_the_table_says_what_is_required_and_what_the_defaults_are() -> None:
     assert settings.s3.public_endpoint == settings.s3.endpoint
 
 
-@pytest.mark.parametrize("line", re.findall(r"model-registry ((?:migrate|serve|worker|token|audit)\b.*)$", CODE, re.M))
+COMMANDS = re.findall(r"model-registry ((?:migrate|serve|worker|token|audit|gc|scrub)\b.*)$", CODE, re.M)
+
+
+@pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_is_one_of_the_program(line: str) -> None:
     command: click.Command = main
     words = shlex.split(line)

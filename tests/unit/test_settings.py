@@ -70,6 +70,8 @@ def test_everything_given() -> None:
         "EVENT_DAYS": "4",
         "ALLOWED_HOSTS": "Registry.Example, models.internal:8443,",
         "SESSION_HOURS": "1",
+        "GC_GRACE_HOURS": "1",
+        "ROLLBACK_DAYS": "0",
     }
     settings = Settings.from_env({**ENVIRON, **{f"MODEL_REGISTRY_{name}": value for name, value in given.items()}})
     assert settings.s3.region == "eu-west-1"
@@ -79,6 +81,7 @@ def test_everything_given() -> None:
     assert (settings.webhooks, settings.event_days) == (WebhookSettings(KEYS, rules), 4)
     assert settings.allowed_hosts.names == {"registry.example", "models.internal:8443"}
     assert settings.session_hours == 1
+    assert (settings.gc_grace_hours, settings.rollback_days) == (1, 0)
 
 
 def test_all_that_is_missing_is_told_at_once() -> None:
@@ -106,6 +109,8 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         "EVENT_DAYS": "3",
         "ALLOWED_HOSTS": "*.example",
         "DEFAULT_ENVIRONMENT": "Prod",
+        "GC_GRACE_HOURS": "0",
+        "ROLLBACK_DAYS": "-1",
     }
     found = problems({**ENVIRON, **{f"MODEL_REGISTRY_{name}": value for name, value in wrong.items()}})
     assert [line.partition(" ")[0] for line in found] == [
@@ -123,6 +128,8 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         "MODEL_REGISTRY_EVENT_DAYS",
         "MODEL_REGISTRY_ALLOWED_HOSTS",
         "MODEL_REGISTRY_DEFAULT_ENVIRONMENT",
+        "MODEL_REGISTRY_GC_GRACE_HOURS",
+        "MODEL_REGISTRY_ROLLBACK_DAYS",
     ]
     assert not [secret for secret in SECRETS if secret in "\n".join(found)]
 
@@ -154,6 +161,8 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         ("SECRET_KEY", "\N{FULLWIDTH DIGIT FIVE}" * 44, "must be keys of 32 bytes"),
         ("WEBHOOK_ALLOW", "chat.internal,https://chat.internal", "not 'https://chat.internal'"),
         ("EVENT_DAYS", "3651", "must be a whole number from 4 to 3650"),
+        ("GC_GRACE_HOURS", "1d", "must be a whole number from 1 to 8760"),
+        ("ROLLBACK_DAYS", "3651", "must be a whole number from 0 to 3650"),
     ],
 )
 def test_each_that_is_wrong_is_told_once(name: str, value: str, words: str) -> None:

@@ -1,0 +1,203 @@
+"""Garbage is collected all the time beside who imports, promotes and pulls: nobody ever misses a byte."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import random
+import tarfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+import requests
+import sqlalchemy as sa
+
+from service.domain.layout import archive_key, pending_prefix, version_prefix
+from service.settings import Settings
+from service.stores import tables as t
+from service.stores.postgres import make_engine
+from service.usecases.clock import utc_now
+from service.usecases.collect_leftovers import Collector
+from service.usecases.scrub import Scrubber
+from service.wiring import Parts, make_parts
+from tests.e2e.conftest import Service
+from tests.small_exports import MLMODEL, packed, registered_model, run, version
+
+SECONDS = float(os.environ.get("GC_SECONDS", "25"))
+EACH = 8
+"""Importers, and pullers."""
+GRACE = timedelta(seconds=1)
+WINDOW = timedelta(seconds=8)
+"""How long what a stage held stays: a pull that began before a promotion ends within."""
+CONTENTS = 6
+"""Fewer than importers: they often want bytes that are about to go."""
+
+
+@dataclass
+class Tally:
+    imports: int = 0
+    pulls: int = 0
+    collected: int = 0
+    until: float = 0.0
+
+    def work(self, step: Callable[[], None]) -> None:
+        """Again and again until the time is over; what fails ends all."""
+        try:
+            while time.monotonic() < self.until:
+                step()
+        finally:
+            self.until = 0.0
+
+
+@pytest.fixture
+def parts(service: Service) -> Iterator[tuple[Parts, sa.Engine]]:
+    settings = Settings.from_env(service.environ)
+    engine = make_engine(settings.database_url, pool=4)
+    yield make_parts(settings, engine), engine
+    engine.dispose()
+
+
+def bytes_of(content: int) -> dict[str, bytes]:
+    made = random.Random(content)
+    return {"MLmodel": MLMODEL, "data/weights.bin": made.randbytes(150_000), "é.txt": made.randbytes(10)}
+
+
+def export(model: str, content: int) -> bytes:
+    run_id = uuid.uuid4().hex
+    files = {f"{run_id}/artifacts/model/{path}": data for path, data in bytes_of(content).items()}
+    one = registered_model(version("1", run_id), name=model)
+    return packed({"model.json": one, f"{run_id}/run.json": run(run_id), **files})
+
+
+def import_and_promote(service: Service, model: str, content: int) -> None:
+    sent = requests.post(
+        f"{service.url}/v1/workspaces/dev/imports",
+        data=export(model, content),
+        headers={**service.headers, "Prefer": "wait=60"},
+        timeout=120,
+    )
+    done = sent.json()
+    assert done["state"] == "done", sent.text
+    (made,) = done["report"]["versions"]
+    put = service.put(f"/v1/environments/prod/models/{model}/stages/Production", {"version": made["version"]})
+    assert put.status_code == 200, put.text
+
+
+def pull(service: Service, model: str) -> None:
+    stage = f"/v1/environments/prod/models/{model}/stages/Production"
+    handed = service.get(f"{stage}/files")
+    if handed.status_code == 404:
+        return time.sleep(0.1)
+    assert handed.status_code == 200, handed.text
+    for file in handed.json()["files"]:
+        got = downloaded(file["url"])
+        assert (got.status_code, len(got.content)) == (200, file["size"]), (file["path"], got.text[:200])
+        assert hashlib.sha256(got.content).hexdigest() == file["sha256"], file["path"]
+    tar = service.get(f"{stage}/archive")
+    assert tar.status_code == 200, tar.text
+    with tarfile.open(fileobj=io.BytesIO(tar.content)) as archive:
+        assert archive.getnames() == sorted(bytes_of(0))
+    return None
+
+
+def downloaded(url: str) -> requests.Response:
+    """S3 asks its clients to try an internal error again: one server gives it while an object is put anew."""
+    for _ in range(3):
+        got = requests.get(url, timeout=30)
+        if got.status_code != 500:
+            break
+    return got
+
+
+def retire(engine: sa.Engine) -> None:
+    """Remove every version that no stage holds."""
+    here = (t.assignments.c.model == t.versions.c.model) & (t.assignments.c.version == t.versions.c.version)
+    held = sa.exists().where(here)
+    with engine.begin() as connection:
+        old = t.versions.c.created_at < sa.func.now() - timedelta(seconds=2)
+        connection.execute(sa.delete(t.versions).where(~held, old))
+    time.sleep(0.5)
+
+
+def litter(parts: Parts) -> None:
+    """What killed requests leave."""
+    for key in (
+        archive_key(str(uuid.uuid4())),
+        pending_prefix(str(uuid.uuid4())) + "MLmodel",
+        version_prefix("sha256:" + uuid.uuid4().hex * 2) + "a/b",
+    ):
+        parts.objects.put(key, io.BytesIO(b"x"), 1)
+    time.sleep(0.5)
+
+
+@pytest.mark.timeout(SECONDS + 240)
+def test_beside_imports_and_pulls(service: Service, parts: tuple[Parts, sa.Engine]) -> None:
+    store, engine = parts
+    service.put("/v1/workspaces/dev", {"kind": "mlflow"})
+    service.put("/v1/environments/prod", {})
+    models = [f"m{number}" for number in range(EACH)]
+    tally = Tally(until=time.monotonic() + SECONDS)
+    lock = threading.Lock()
+
+    def importer(model: str) -> Callable[[], None]:
+        made = random.Random(model)
+
+        def step() -> None:
+            import_and_promote(service, model, made.randrange(CONTENTS))
+            with lock:
+                tally.imports += 1
+
+        return step
+
+    def puller(model: str) -> Callable[[], None]:
+        def step() -> None:
+            pull(service, model)
+            with lock:
+                tally.pulls += 1
+
+        return step
+
+    def collect() -> None:
+        gone = list(collector(store, GRACE, WINDOW).run())
+        tally.collected += sum(each.objects == len(bytes_of(0)) for each in gone)
+        time.sleep(1)
+
+    steps = [*map(importer, models), *map(puller, models), collect, lambda: retire(engine), lambda: litter(store)]
+    with ThreadPoolExecutor(len(steps)) as pool:
+        list(pool.map(tally.work, steps))
+    print(
+        f"{SECONDS:.0f} s: {tally.imports} imports, {tally.pulls} pulls, {tally.collected} digests collected meanwhile"
+    )
+    assert tally.imports >= EACH
+    assert tally.pulls >= EACH
+    assert tally.collected
+    assert_nothing_is_left_and_nothing_is_missing(store, engine)
+
+
+def collector(parts: Parts, grace: timedelta, window: timedelta, later: timedelta = timedelta()) -> Collector:
+    return Collector(parts.store, parts.objects, lambda: utc_now() + later, grace, window)
+
+
+def assert_nothing_is_left_and_nothing_is_missing(parts: Parts, engine: sa.Engine) -> None:
+    retire(engine)
+    hour = timedelta(hours=1)
+    for _ in range(2):  # what the first one marks
+        list(collector(parts, timedelta(), timedelta(), hour).run())
+    with engine.connect() as connection:
+        digests = set(connection.scalars(sa.select(t.versions.c.digest)))
+        manifests = set(connection.scalars(sa.select(t.manifests.c.digest)))
+    assert digests == manifests != set()
+    kept = {f"{version_prefix(digest)}{path}" for digest in digests for path in bytes_of(0)}
+    there = {info.key for info in parts.objects.list("") if not info.key.startswith("mlflow/")}
+    assert {key for key in there if not key.endswith("/")} == kept
+    scrubbed = list(Scrubber(parts.store, parts.objects, utc_now).run(sorted(digests)))
+    assert [each.damaged for each in scrubbed] == [[] for _ in digests]
+    with engine.connect() as connection:
+        assert connection.scalar(sa.text("SELECT count(*) FROM registry.claims")) == 0
