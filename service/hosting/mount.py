@@ -81,7 +81,7 @@ def _make_guard(parts: Parts, mlflow: Wsgi, sessions: Sessions) -> Flask:
     app = Flask("hosted_registry", static_folder=None)
     request_ids.install(app)
     mlflow_errors.install(app)
-    page_headers.install(app)
+    page_headers.install(app, sessions)
     page = UiPage(sessions)
 
     @app.before_request

@@ -1,4 +1,4 @@
-"""What MLflow's user interface gets from us: its page with a script of ours first, and word that there is no gateway."""
+"""What MLflow's user interface gets from us: its page, with a script of ours first, and that there is no gateway."""
 
 from __future__ import annotations
 
