@@ -21,7 +21,7 @@ from service.wiring import Parts
 
 UI_PATHS = re.compile(r"/(|static-files/.*|ajax-api/.*|graphql|get-artifact|model-versions/get-artifact)", re.S)
 READING = ("GET", "HEAD")
-LOGIN = "/login"
+LOGIN, CHOICE = "/login", "/environments/"
 
 
 def of_the_ui(path: str) -> bool:
@@ -39,7 +39,7 @@ def identify_browser_or_token(parts: Parts, sessions: Sessions) -> Principal:
     try:
         return _of_the_session(parts, sessions, ours)
     except NotAuthenticated:
-        if request.method in READING and "text/html" in request.headers.get("Accept", ""):
+        if wants_page():
             abort(redirect(f"{sessions.prefix}{LOGIN}?next={quote(_here(), safe='/')}", 303))
         raise
 
@@ -61,6 +61,11 @@ def from_our_pages(sessions: Sessions) -> bool | None:
         return site in ("same-origin", "none")
     origin = request.headers.get("Origin")
     return None if origin is None else origin == sessions.origin
+
+
+def wants_page() -> bool:
+    """Whether someone looks at the answer; scripts and clients ask for anything (*/*) or JSON."""
+    return request.method in READING and "text/html" in request.headers.get("Accept", "")
 
 
 def _opened_by_a_link() -> bool:

@@ -103,8 +103,8 @@ def _make_guard(settings: Settings, parts: Parts, mlflow: Wsgi) -> Flask:
     app = Flask("hosted_registry", static_folder=None)
     request_ids.install(app)
     mlflow_errors.install(app)
-    page_headers.install(app)
     sessions = Sessions.of(settings)
+    page_headers.install(app, sessions)
     page = UiPage(sessions)
 
     @app.before_request

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 
-from flask import Flask, Response, request
+from flask import Flask, Response, redirect, request
 
-from service.hosting.browsers import of_the_ui
+from service.hosting.browsers import CHOICE, of_the_ui, wants_page
+from service.hosting.sessions import Sessions
 
 ALWAYS = {
     "X-Content-Type-Options": "nosniff",
@@ -42,11 +43,13 @@ def ui_policy(nonce: str) -> str:
     return UI.format(script=f"'nonce-{nonce}' 'strict-dynamic' 'unsafe-eval'")
 
 
-def install(app: Flask) -> None:
+def install(app: Flask, sessions: Sessions) -> None:
     """Put them on every answer of `app`, whose paths are those of MLflow."""
 
     @app.after_request
     def add(response: Response) -> Response:
+        if response.status_code == 403 and request.path == "/" and wants_page():
+            response = app.make_response(redirect(f"{sessions.prefix}{CHOICE}?refused", 303))
         for name, value in ALWAYS.items():
             response.headers[name] = value
         if request.path.startswith("/static-files/") and response.status_code < 400:

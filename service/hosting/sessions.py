@@ -83,7 +83,9 @@ class Sessions:
         if not self.keys:
             return ""
         try:
-            return self._fernet.decrypt_at_time(value.encode(), self.seconds, int(now.timestamp())).decode()
+            return self._fernet.decrypt_at_time(
+                value.encode("ascii", "replace"), self.seconds, int(now.timestamp())
+            ).decode()
         except InvalidToken:
             return ""
 

@@ -16,7 +16,7 @@ from service.domain import errors
 from service.domain.environment import Environment
 from service.domain.errors import NotAllowed, NotAuthenticated
 from service.domain.identity import ADMIN, Principal, Scope
-from service.hosting.browsers import LOGIN, from_our_pages
+from service.hosting.browsers import CHOICE, LOGIN, from_our_pages
 from service.hosting.page_headers import ALWAYS, CHALLENGE
 from service.hosting.sessions import Sessions
 from service.usecases.sign_in import resume, sign_in, sign_out
@@ -24,7 +24,7 @@ from service.wiring import Parts
 
 log = logging.getLogger(__name__)
 
-LOGOUT, CHOICE, FILES = "/logout", "/environments/", "/web/"
+LOGOUT, FILES = "/logout", "/web/"
 POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
@@ -43,6 +43,7 @@ def make_sign_in_pages(parts: Parts, sessions: Sessions) -> Flask:
         "sign_in", template_folder=str(WEB / "templates"), static_folder=str(WEB / "static"), static_url_path="/web"
     )
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = MAX_FORM
+    app.url_map.merge_slashes = False
     request_ids.install(app)
     _install(app, sessions)
 
@@ -80,7 +81,8 @@ def make_sign_in_pages(parts: Parts, sessions: Sessions) -> Flask:
             return redirect(f"{sessions.prefix}{LOGIN}?next={CHOICE}", 303)
         with parts.store.transaction() as tx:
             shown = [item for item in tx.environments.list() if _may_see(by, item)]
-        return _page("environments.html", by=by, environments=shown, root=by.may(ADMIN))
+        refused = "refused" in request.args
+        return _page("environments.html", by=by, environments=shown, root=by.may(ADMIN), refused=refused)
 
     return app
 

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from service.embedded.objects import EmbeddedObjects
 from service.embedded.parts import free_port
 from service.embedded.postgres import EmbeddedPostgres
-from tests.conftest import database_url
+from tests.conftest import KEY, database_url
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,7 @@ def service(
         "MODEL_REGISTRY_S3_SECRET_KEY": object_server.secret_key,
         "MODEL_REGISTRY_S3_BUCKET": f"e2e-{port}",
         "MODEL_REGISTRY_PUBLIC_URL": f"http://127.0.0.1:{port}",
+        "MODEL_REGISTRY_SECRET_KEY": KEY,
     }
     cli(environ, "migrate", "--if-needed")
     token = cli(environ, "token", "create", "--name", "e2e", "--scope", "admin", "--plain")
