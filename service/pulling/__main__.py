@@ -40,7 +40,7 @@ class CommandFailed(PullError):
 
 def main(arguments: Sequence[str] | None = None, program: str | None = None) -> int:
     """The exit code."""
-    parser = _parser(program)
+    parser = make_parser(program)
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -134,7 +134,7 @@ def _at_least(least: int) -> type:
     return Number
 
 
-def _parser(program: str | None) -> argparse.ArgumentParser:
+def make_parser(program: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program,
         description="Let a folder hold what a stage holds, every byte verified.",

@@ -33,7 +33,7 @@ class Hostile(ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
-    def holds(self, files: Sequence[tuple[str, bytes]], **changed: Any) -> str:
+    def holds(self, files: Sequence[tuple[str, bytes]], /, **changed: Any) -> str:
         """Answer as for a version with these files; its digest. `changed`: members of the listing."""
         rows = [ManifestFile(path, len(data), hashlib.sha256(data).hexdigest()) for path, data in files]
         digest = Manifest.of(rows).digest
