@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,11 +14,13 @@ from typing import Any
 
 import pytest
 import requests
+import yaml
 
 from service.embedded.parts import free_port
 from tests.pulling.servers import ServersMissingError, prepare
-from tests.pulling.site import STAGE, Site, contents, ended, until
+from tests.pulling.site import REF, STAGE, Site, contents, ended, until
 
+DOCS = Path(__file__).parent.parent.parent / "docs" / "serving.md"
 MLMODEL = b"""\
 flavors:
   python_function:
@@ -26,9 +29,12 @@ flavors:
 mlflow_version: 3.17.2
 """
 CODE = """\
+import numpy
+
+
 class Answer:
     def predict(self, model_input, params=None):
-        return [{answer}] * len(model_input)
+        return numpy.full(len(model_input), {answer})
 
 
 def _load_pyfunc(path):
@@ -132,3 +138,18 @@ def test_kserves_storage_initializer(site: Site, versions: tuple[int, int], prog
     done = ended([str(programs / "python"), "-c", script, uri, str(tmp_path / "models")], environ)
     assert done.code == 0, done.err
     assert contents(tmp_path / "models") == model(41)
+
+
+def test_a_storage_container_of_ones_own(site: Site, versions: tuple[int, int], tmp_path: Path) -> None:
+    """The command in the docs, called as KServe calls it, with the URI and the folder to fill; twice."""
+    blocks = re.findall(r"^```yaml\n(.*?)^```", DOCS.read_text(), re.M | re.S)
+    manifests = [one for block in blocks for one in yaml.safe_load_all(block)]
+    (container,) = (one["spec"]["container"] for one in manifests if one["kind"] == "ClusterStorageContainer")
+    command = [part.replace("/pull.pyz", "-m service.pulling") for part in container["command"]]
+    folder = tmp_path / "mnt"
+    folder.mkdir()
+    for number, answer in zip(versions, (41, 42), strict=True):
+        site.hold(number)
+        done = ended([*command, f"registry://{REF}", str(folder)], site.environ(MODEL_REGISTRY_URL=site.url))
+        assert done.code == 0, done.err
+        assert {path: data for path, data in contents(folder).items() if path[0] != "."} == model(answer)
