@@ -21,10 +21,10 @@ from tests.pulling.servers import ServersMissingError, prepare
 from tests.pulling.site import REF, STAGE, Site, contents, ended, until
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "serving.md"
-MLMODEL = b"""\
+MLMODEL = """\
 flavors:
   python_function:
-    loader_module: answer
+    loader_module: answer_{answer}
     code: code
 mlflow_version: 3.17.2
 """
@@ -43,8 +43,9 @@ def _load_pyfunc(path):
 
 
 def model(answer: int) -> dict[str, bytes]:
-    """The files of a model that always answers the same."""
-    return {"MLmodel": MLMODEL, "code/answer.py": CODE.format(answer=answer).encode()}
+    """The files of a model that always answers the same; its module has a name of its own, since Python keeps it."""
+    texts = {"MLmodel": MLMODEL, f"code/answer_{answer}.py": CODE}
+    return {path: text.format(answer=answer).encode() for path, text in texts.items()}
 
 
 @pytest.fixture(scope="module")
