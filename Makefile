@@ -31,6 +31,9 @@ pull.pyz: setup  ## build/pull.pyz: the puller as one file, for any Python from 
 	@mkdir -p build
 	$(BIN)/python -m service.pulling.pyz build/pull.pyz
 
+servers: setup  ## prepare the model servers that the tests start on a pulled folder, in .cache/servers
+	$(BIN)/python -m tests.pulling.servers
+
 lint: setup  ## style, types and the direction of dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -48,4 +51,4 @@ lock: setup  ## write .ci/constraints.txt anew from pyproject.toml
 clean:  ## remove the environment and all caches, not the data
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup demo up test pull.pyz lint format lock clean
+.PHONY: help setup demo up test pull.pyz servers lint format lock clean

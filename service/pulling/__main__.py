@@ -40,7 +40,7 @@ class CommandFailed(PullError):
 
 def main(arguments: Sequence[str] | None = None, program: str | None = None) -> int:
     """The exit code."""
-    parser = _parser(program)
+    parser = make_parser(program)
     given = parser.parse_args(arguments)
     console = Console(given.quiet)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None, program: str | None = None) -> 
             given.url,
             _token(given),
             timeout=given.timeout,
-            options=Options(given.keep, given.jobs, given.via, given.retry_for),
+            options=Options(given.keep, given.jobs, given.via, given.retry_for, given.instance),
             progress=console,
         )
         return _run(given, registry, console)
@@ -134,7 +134,7 @@ def _at_least(least: int) -> type:
     return Number
 
 
-def _parser(program: str | None) -> argparse.ArgumentParser:
+def make_parser(program: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=program,
         description="Let a folder hold what a stage holds, every byte verified.",
@@ -157,6 +157,12 @@ def _parser(program: str | None) -> argparse.ArgumentParser:
     add("--interval", type=_at_least(1), default=30, metavar="S", help="between questions, where it does not [30]")
     add("--retry-for", type=_at_least(0), default=60, metavar="S", help="go on while nothing answers [60]")
     add("--timeout", type=_at_least(1), default=30, metavar="S", help="for one answer [30]")
+    add(
+        "--instance",
+        default="",
+        metavar="ID",
+        help="tell the stage what is here, under this id, such as the pod's name",
+    )
     add("-q", "--quiet", action="store_true", help="tell only what goes wrong")
     return parser
 

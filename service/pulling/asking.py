@@ -131,6 +131,13 @@ class Api:
         with self._answer(ref.path + "/archive", {}) as body:
             yield body
 
+    def tell(self, ref: Ref, instance: str, digest: str, seconds: int) -> None:
+        """That `instance` runs `digest`, for so long; tried once. Raises Refused, Unavailable."""
+        content = json.dumps({"digest": digest, "lease_seconds": seconds}).encode()
+        headers = {"Content-Type": "application/json"}
+        with self._answer(f"{ref.path}/instances/{quote(instance, safe='')}", headers, content=content) as body:
+            _all(body)
+
     def _document(
         self, path: str, headers: Mapping[str, str], more_time: float = 0.0
     ) -> tuple[dict[str, Any], Message] | None:
@@ -147,12 +154,14 @@ class Api:
                 patience.wait(error)
 
     @contextmanager
-    def _answer(self, path: str, headers: Mapping[str, str], more_time: float = 0.0) -> Iterator[Body]:
-        """A 2xx or 304. A 401 is asked again once, with the token that is in the file by then."""
+    def _answer(
+        self, path: str, headers: Mapping[str, str], more_time: float = 0.0, content: bytes | None = None
+    ) -> Iterator[Body]:
+        """A 2xx or 304, to a GET, or a PUT of `content`. A 401 is asked again once, with the token of then."""
         for last in (False, True):
             secret = self._token.value()
             given = {**headers, "Authorization": f"Bearer {secret}"} if secret else headers
-            with self._http.ask(self._url + path, given, more_time=more_time) as body:
+            with self._http.ask(self._url + path, given, content=content, more_time=more_time) as body:
                 if body.status == 401 and not last and self._token.value() != secret:
                     continue
                 if not (200 <= body.status < 300 or body.status == 304):

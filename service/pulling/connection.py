@@ -72,16 +72,15 @@ class Http:
         url: str,
         headers: Mapping[str, str],
         *,
-        method: str = "GET",
         content: bytes | None = None,
         more_time: float = 0.0,
     ) -> Iterator[Body]:
-        """The answer, whatever its status. What is left of its body unread costs the connection.
+        """The answer to a GET, or to a PUT of `content`, whatever its status. What stays unread costs the connection.
 
         Raises Unavailable.
         """
         parts = urlsplit(url)
-        connection, response = self._send(parts, method, content, headers, self._timeout + more_time)
+        connection, response = self._send(parts, content, headers, self._timeout + more_time)
         body = Body(response, parts.netloc)
         try:
             yield body
@@ -105,7 +104,6 @@ class Http:
     def _send(
         self,
         parts: SplitResult,
-        method: str,
         content: bytes | None,
         headers: Mapping[str, str],
         timeout: float,
@@ -122,7 +120,7 @@ class Http:
                 if connection.sock is None:
                     connection.connect()
                 connection.sock.settimeout(timeout)
-                connection.request(method, address, content, given)
+                connection.request("GET" if content is None else "PUT", address, content, given)
                 return connection, connection.getresponse()
             except (OSError, http.client.HTTPException) as error:
                 connection.close()

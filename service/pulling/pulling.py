@@ -25,6 +25,8 @@ MOVES = 5
 LONGEST_PAUSE = 60.0
 WAITED = 1.0
 """Seconds after which an answer to a question with `wait` has waited."""
+LEASE = 300
+"""Seconds for which the stage is told what is here; told again four times in them."""
 NO_WAITING = (400, 422)
 """How a registry answers that does not know `wait`."""
 
@@ -47,12 +49,14 @@ Hook = Callable[[Pulled], None]
 
 @dataclass(frozen=True)
 class Options:
-    """`keep`: versions before the current one; `jobs`: files at once; `via`: auto, files or archive."""
+    """`keep`: versions before the current one; `jobs`: files at once; `via`: auto, files or archive; `instance`: the id
+    under which the stage is told what is here."""
 
     keep: int = 1
     jobs: int = 8
     via: str = "auto"
     retry_for: float = 60.0
+    instance: str = ""
 
 
 class Puller:
@@ -77,6 +81,7 @@ class Puller:
         self._progress = progress
         self._hook = hook
         self._sleep = sleep
+        self._told = ("", 0.0)
 
     def once(self) -> Pulled:
         """Raises PullError."""
@@ -84,7 +89,9 @@ class Puller:
             resolved = self._api.resolve(self._ref)
             if resolved is None:
                 raise Unavailable("The registry answers 304 to a question without an ETag.")
-            return self._pull(resolved)
+            pulled = self._pull(resolved)
+            self._tell()
+            return pulled
 
     def follow(self, interval: float, wait: int) -> Iterator[Pulled]:
         """The first pull and then each change, for ever. Trouble is told and tried again; raises TargetRefused only.
@@ -106,6 +113,7 @@ class Puller:
                     elif self._owes():
                         self._call_hook(self._current())
                     failures = 0
+                    self._tell()
                 except TargetRefused:
                     raise
                 except (PullError, OSError) as error:
@@ -166,6 +174,21 @@ class Puller:
             unpack(self._api, self._ref, manifest, staging, progress.advance, options.retry_for)
         finally:
             progress.end()
+
+    def _tell(self) -> None:
+        """Let the stage know what is here. That it does not hear it is not the pull's failure."""
+        placed, instance, now = self._target.current(), self._options.instance, time.monotonic()
+        if not instance or placed is None:
+            return
+        digest = placed.manifest.digest
+        if self._told[0] == digest and now - self._told[1] < LEASE / 4:
+            return
+        try:
+            self._api.tell(self._ref, instance, digest, LEASE)
+        except PullError as error:
+            self._progress.warn(f"The stage was not told what runs here: {error}")
+        else:
+            self._told = (digest, now)
 
     def _owes(self) -> bool:
         return self._hook is not None and self._target.owed()

@@ -23,6 +23,11 @@ TOUCHES = {
 }
 
 
+def _below_a_folder(given: tuple[object, ...]) -> bool:
+    """Whether a path goes by the descriptor of an open folder, the last of the arguments."""
+    return isinstance(given[-1], int) and given[-1] > 2
+
+
 def main() -> None:
     at, log, *arguments = sys.argv[1:]
     folder = arguments[arguments.index("--to") + 1].rpartition("/")[0]
@@ -31,8 +36,7 @@ def main() -> None:
 
     def touched(event: str, given: tuple[object, ...]) -> None:
         nonlocal count
-        # What is below an open folder goes by its descriptor, the last of the arguments.
-        if event in TOUCHES and (folder in str(given[0]) or (isinstance(given[-1], int) and given[-1] > 2)):
+        if event in TOUCHES and (any(folder in str(one) for one in given) or _below_a_folder(given)):
             os.write(lines, f"{event} {given[0]}\n".encode())
             if count == int(at):
                 os.kill(os.getpid(), signal.SIGKILL)

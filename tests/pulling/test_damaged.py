@@ -44,8 +44,8 @@ def store(site: Site, versions: tuple[int, int]) -> Iterator[str]:
         site.parts.objects.put(prefix + path, io.BytesIO(data), len(data))
 
 
-def spoil(site: Site, prefix: str, path: str, kind: str) -> None:
-    data = damaged(FILES[path], kind)
+def spoil(site: Site, prefix: str, path: str, kind: str, sound: bytes = b"") -> None:
+    data = damaged(sound or FILES[path], kind)
     if data is None:
         site.parts.objects.delete([prefix + path])
     else:

@@ -27,8 +27,8 @@ LARGE = {"model.pkl": b"large", "a.bin": _random.randbytes(60_000), "b.bin": _ra
 RATE = 400_000
 """Bytes a second of a connection, so that a pull lasts long enough to be hit."""
 BY_TIME = 30
-SERVICE = 20
-STORE = 8
+SERVICE = 10
+STORE = 6
 KILLS: Counter[str] = Counter()
 MIDDLE: Counter[str] = Counter()
 """The kills at which a part of the new version was on the disk, and not all of it placed."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.pulling.site import REF, Done, Site, contents, ended, until, whole
+from tests.pulling.site import REF, STAGE, Done, Site, contents, ended, until, whole
 
 LARGE = random.Random(1).randbytes(3_000_000)
 FIRST = {"model.pkl": b"41", "data/a b/ü#?%.bin": LARGE, "empty": b""}
@@ -228,9 +228,10 @@ def test_a_bar_on_a_terminal(site: Site, versions: tuple[int, int], to: Path) ->
 
 
 def test_follow(site: Site, versions: tuple[int, int], to: Path, tmp_path: Path) -> None:
+    """The registry holds its answer back until there is something to tell: a question each 30 s would be too late."""
     told = tmp_path / "told"
     site.hold(versions[0])
-    command = site.command(to, "--follow", "--interval", "1", "--exec", f"echo $MODEL_REGISTRY_VERSION >> {told}")
+    command = site.command(to, "--follow", "--exec", f"echo $MODEL_REGISTRY_VERSION >> {told}")
     log = (tmp_path / "log").open("w+")
     follower = subprocess.Popen(command, env=site.environ(), stdout=log, stderr=subprocess.STDOUT)
     try:
@@ -248,3 +249,13 @@ def test_follow(site: Site, versions: tuple[int, int], to: Path, tmp_path: Path)
         follower.terminate()
         follower.wait(10)
         log.close()
+
+
+def test_what_runs_is_told(site: Site, versions: tuple[int, int], to: Path) -> None:
+    digest = site.hold(versions[0])
+    told = site.pull(to, "--instance", "pod-1", MODEL_REGISTRY_TOKEN=site.new_token("read:prod"))
+    assert (told.code, "not told" in told.err) == (0, False)
+    (instance,) = site.get(f"{STAGE}/instances")["instances"]
+    assert (instance["id"], instance["digest"], instance["drift"]) == ("pod-1", digest, "in-step")
+    site.hold(versions[1])
+    assert site.get(f"{STAGE}/instances")["instances"][0]["drift"] == "behind"
