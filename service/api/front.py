@@ -97,11 +97,11 @@ class Front:
         response = self._ask(environ, question.asked)
         if response.status_code != HTTPStatus.NOT_MODIFIED:
             return response
-        with self._following.watching(_tags(question.asked), lambda: _gone(environ)) as watcher:
+        with self._following.watching(_tags(question.asked), lambda: gone(environ)) as watcher:
             if self._following.position != before:
                 response = self._ask(environ, question.asked)
             while response.status_code == HTTPStatus.NOT_MODIFIED:
-                if self._following.stopped or _gone(environ) or time.monotonic() >= until:
+                if self._following.stopped or gone(environ) or time.monotonic() >= until:
                     break
                 watcher.wait(until - time.monotonic())
                 response = self._ask(environ, question.asked)
@@ -169,7 +169,7 @@ def _given(environ: Environ, start_response: Any, *, answer: Answer) -> Iterable
     return () if environ["REQUEST_METHOD"] == "HEAD" else (answer.body,)
 
 
-def _gone(environ: Environ) -> bool:
+def gone(environ: Environ) -> bool:
     """Whether the client has closed its connection, as far as the system tells."""
     client: socket.socket | None = environ.get("gunicorn.socket")
     if client is None or not hasattr(socket, "TCP_INFO"):

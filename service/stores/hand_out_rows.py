@@ -27,7 +27,7 @@ _BY = "FROM (SELECT 1) AS one LEFT JOIN registry.tokens t ON t.hash = $1"
 _STAGES = "(SELECT stages FROM registry.environments WHERE name = $2) AS stages"
 _ROW = "seq, at, action, environment, model, subject, CASE WHEN action = 'stage.changed' THEN after END AS after"
 _PREPARED = {
-    "token (bytea)": f"{_ASKED} {_BY}",
+    "environment (bytea, text)": f"{_ASKED}, {_STAGES} {_BY}",
     "stage (bytea, text, text, text)": f"""
         {_ASKED}, {_STAGES}, EXISTS (SELECT FROM registry.models WHERE name = $3) AS has_model,
         v.*, a.revision, a.assigned_by, a.assigned_at, a.comment
@@ -89,9 +89,10 @@ class PostgresHandOut:
             found = Held(asked.environment, tuple(row.stages), held)
         return Read(over, row.position, _token(row), found)
 
-    def token(self, secret: bytes) -> Read[None]:
-        over, row = self._row("EXECUTE token (%s)", (secret,))
-        return Read(over, row.position, _token(row), None)
+    def environment(self, secret: bytes, name: str) -> Read[tuple[str, ...]]:
+        over, row = self._row("EXECUTE environment (%s, %s)", (secret, name))
+        found = NotFound("environment", name) if row.stages is None else tuple(row.stages)
+        return Read(over, row.position, _token(row), found)
 
     def _row(self, statement: str, values: tuple[object, ...]) -> tuple[int, Any]:
         over, rows = self._reading.rows(statement, values)

@@ -65,10 +65,11 @@ class Watcher:
     def wake(self) -> None:
         self._woken.set()
 
-    def wait(self, seconds: float) -> None:
-        """Until something of the tags may be different, the wait is to end, or the time is over."""
-        self._woken.wait(max(0.0, seconds))
+    def wait(self, seconds: float) -> bool:
+        """Until something of the tags may be different or the wait is to end; false when the time is over."""
+        woken = self._woken.wait(max(0.0, seconds))
         self._woken.clear()
+        return woken
 
 
 class Look:
@@ -167,7 +168,7 @@ class Following:
         while True:
             after = self._position
             if after is None:
-                read = self._store.token(b"")
+                read = self._store.environment(b"", "")
                 with self._state:
                     self._check()
                     if self._position is None and read.over == self._made:

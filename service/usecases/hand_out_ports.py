@@ -72,7 +72,9 @@ class HandOut(Protocol):
 
     def held(self, secret: bytes, asked: Holding) -> Read[Held]: ...
 
-    def token(self, secret: bytes) -> Read[None]: ...
+    def environment(self, secret: bytes, name: str) -> Read[tuple[str, ...]]:
+        """Its stages."""
+        ...
 
     def changes(self, after: int, limit: int) -> Sequence[Logged]:
         """Rows of the audit trail behind that number, in order. A row that is committed later has a higher number."""

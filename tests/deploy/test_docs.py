@@ -38,6 +38,7 @@ def test_the_table_says_what_is_required_and_what_the_defaults_are() -> None:
         "MODEL_REGISTRY_SECRET_KEY": "none",
         "MODEL_REGISTRY_WEBHOOK_ALLOW": "none",
         "MODEL_REGISTRY_EVENT_DAYS": f"`{settings.event_days}`",
+        "MODEL_REGISTRY_WATCHERS": f"`{settings.watchers}`",
         "MODEL_REGISTRY_ACCESS_LOG": "none",
     }
     assert settings.audit_reads == 0

@@ -66,13 +66,14 @@ def test_everything_given() -> None:
         "SECRET_KEY": f"{KEYS[0]}, {KEYS[1]}",
         "WEBHOOK_ALLOW": "10.1.0.0/16, chat.internal,",
         "EVENT_DAYS": "4",
+        "WATCHERS": "7",
     }
     settings = Settings.from_env({**ENVIRON, **{f"MODEL_REGISTRY_{name}": value for name, value in given.items()}})
     assert settings.s3.region == "eu-west-1"
     assert settings.s3.public_endpoint == "https://objects.example"
     assert (settings.import_max_bytes, settings.presign_seconds, settings.database_pool) == (1, 604800, 5)
     rules = AddressRules.parse(("10.1.0.0/16", "chat.internal"))
-    assert (settings.webhooks, settings.event_days) == (WebhookSettings(KEYS, rules), 4)
+    assert (settings.webhooks, settings.event_days, settings.watchers) == (WebhookSettings(KEYS, rules), 4, 7)
 
 
 def test_all_that_is_missing_is_told_at_once() -> None:
@@ -98,6 +99,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         "SECRET_KEY": f"{KEYS[0]}{KEYS[1]}",
         "WEBHOOK_ALLOW": "10.0.0.1/8",
         "EVENT_DAYS": "3",
+        "WATCHERS": "0",
     }
     found = problems({**ENVIRON, **{f"MODEL_REGISTRY_{name}": value for name, value in wrong.items()}})
     assert [line.partition(" ")[0] for line in found] == [
@@ -113,6 +115,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         "MODEL_REGISTRY_SECRET_KEY",
         "MODEL_REGISTRY_WEBHOOK_ALLOW",
         "MODEL_REGISTRY_EVENT_DAYS",
+        "MODEL_REGISTRY_WATCHERS",
     ]
     assert not [secret for secret in SECRETS if secret in "\n".join(found)]
 
