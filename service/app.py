@@ -10,6 +10,7 @@ from service.api import auth, document, problems, request_ids
 from service.api.audit import add_audit
 from service.api.bodies import ApiRequest
 from service.api.comparisons import add_comparisons
+from service.api.events import add_events
 from service.api.front import Front
 from service.api.history import add_freezes, add_history, add_withdrawals
 from service.api.imports import add_imports
@@ -71,6 +72,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
     add_comparisons(v1, parts)
     add_policies(v1, parts)
     add_resolve(v1, parts)
+    add_events(v1, parts)
     add_stages(v1, parts, settings.presign_seconds)
     add_instances(v1, parts)
     add_audit(v1, parts)

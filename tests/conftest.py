@@ -125,8 +125,10 @@ def engine(settings: Settings) -> Iterator[sa.Engine]:
 
 
 @pytest.fixture
-def parts(settings: Settings, engine: sa.Engine) -> Parts:
-    return make_parts(settings, engine)
+def parts(settings: Settings, engine: sa.Engine) -> Iterator[Parts]:
+    parts = make_parts(settings, engine)
+    yield parts
+    parts.resolver.following.stop()
 
 
 @pytest.fixture

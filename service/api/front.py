@@ -25,7 +25,7 @@ from service.api.problems import problem_response
 from service.api.request_ids import HEADER, sent_or_new
 from service.api.resolve import holding
 from service.domain.environment import Place
-from service.domain.errors import Busy, NotAuthenticated, Unavailable
+from service.domain.errors import NotAuthenticated, Unavailable
 from service.domain.identity import secret_hash
 from service.usecases.follow_changes import holding_tags, place_tags
 from service.usecases.resolve import Asked, may_read
@@ -58,21 +58,27 @@ class Front:
         question = _question(environ)
         if question is None:
             return self._app(environ, start_response)
-        if question.wait and environ.get("HTTP_IF_NONE_MATCH"):
-            environ["QUERY_STRING"] = question.query
-            return self._waited(environ, question)(environ, start_response)
-        answer = self._known(environ, question.asked)
+        try:
+            if question.wait and environ.get("HTTP_IF_NONE_MATCH"):
+                environ["QUERY_STRING"] = question.query
+                return self._waited(environ, question)(environ, start_response)
+            answer = self._known(environ, question.asked)
+        except Unavailable as error:  # also Busy
+            return _problem(environ, error)(environ, start_response)
         if answer is None:
             return self._app(environ, start_response)
         return _given(environ, start_response, answer=answer)
 
     def _known(self, environ: Environ, asked: Asked) -> Answer | None:
-        """The answer, if it is known to hold now and the caller is known to be one who may have it."""
+        """The answer, if it is known to hold now and the caller is known to be one who may have it.
+
+        Raises Unavailable.
+        """
         if self._recorded:
             return None
         try:
             known = self._resolver.known(secret_hash(secret_of(environ.get("HTTP_AUTHORIZATION"))), asked)
-        except (NotAuthenticated, Unavailable):
+        except NotAuthenticated:
             return None
         if known is None or not may_read(known[0].principal, asked.environment):
             return None
@@ -85,25 +91,27 @@ class Front:
         return Response.from_app(partial(_given, answer=answer), environ.copy(), buffered=True)
 
     def _waited(self, environ: Environ, question: Question) -> Response:
-        """The first answer that is not 304, or the last one when the time is over."""
+        """The first answer that is not 304, or the last one when the time is over. Raises Unavailable, Busy."""
         until = time.monotonic() + question.wait
         before = self._following.position
         response = self._ask(environ, question.asked)
         if response.status_code != HTTPStatus.NOT_MODIFIED:
             return response
-        try:
-            with self._following.watching(_tags(question.asked), lambda: _gone(environ)) as watcher:
-                if self._following.position != before:
-                    response = self._ask(environ, question.asked)
-                while response.status_code == HTTPStatus.NOT_MODIFIED:
-                    if self._following.stopped or _gone(environ) or time.monotonic() >= until:
-                        break
-                    watcher.wait(until - time.monotonic())
-                    response = self._ask(environ, question.asked)
-        except Busy as error:
-            response = problem_response(problem_document(error))
-            response.headers[HEADER] = sent_or_new(environ.get("HTTP_X_REQUEST_ID", ""))
+        with self._following.watching(_tags(question.asked), lambda: gone(environ)) as watcher:
+            if self._following.position != before:
+                response = self._ask(environ, question.asked)
+            while response.status_code == HTTPStatus.NOT_MODIFIED:
+                if self._following.stopped or gone(environ) or time.monotonic() >= until:
+                    break
+                watcher.wait(until - time.monotonic())
+                response = self._ask(environ, question.asked)
         return response
+
+
+def _problem(environ: Environ, error: Unavailable) -> Response:
+    response = problem_response(problem_document(error))
+    response.headers[HEADER] = sent_or_new(environ.get("HTTP_X_REQUEST_ID", ""))
+    return response
 
 
 def _question(environ: Environ) -> Question | None:
@@ -161,7 +169,7 @@ def _given(environ: Environ, start_response: Any, *, answer: Answer) -> Iterable
     return () if environ["REQUEST_METHOD"] == "HEAD" else (answer.body,)
 
 
-def _gone(environ: Environ) -> bool:
+def gone(environ: Environ) -> bool:
     """Whether the client has closed its connection, as far as the system tells."""
     client: socket.socket | None = environ.get("gunicorn.socket")
     if client is None or not hasattr(socket, "TCP_INFO"):

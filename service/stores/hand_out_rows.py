@@ -16,7 +16,7 @@ from service.stores.audit_rows import CHANNEL
 from service.stores.reading_connection import ReadingConnection
 from service.stores.stage_rows import no_stage, nothing_in
 from service.stores.version_rows import version_of
-from service.usecases.hand_out_ports import Held, Holding, Logged, Read
+from service.usecases.hand_out_ports import LIMIT, Held, Holding, Logged, Read
 
 _ASKED = """
 SELECT (SELECT coalesce(max(seq), 0) FROM registry.audit) AS position,
@@ -27,7 +27,7 @@ _BY = "FROM (SELECT 1) AS one LEFT JOIN registry.tokens t ON t.hash = $1"
 _STAGES = "(SELECT stages FROM registry.environments WHERE name = $2) AS stages"
 _ROW = "seq, at, action, environment, model, subject, CASE WHEN action = 'stage.changed' THEN after END AS after"
 _PREPARED = {
-    "token (bytea)": f"{_ASKED} {_BY}",
+    "environment (bytea, text)": f"{_ASKED}, {_STAGES} {_BY}",
     "stage (bytea, text, text, text)": f"""
         {_ASKED}, {_STAGES}, EXISTS (SELECT FROM registry.models WHERE name = $3) AS has_model,
         v.*, a.revision, a.assigned_by, a.assigned_at, a.comment
@@ -51,13 +51,14 @@ _PREPARE = ";".join(f"PREPARE {head} AS {text}" for head, text in _PREPARED.item
 
 
 class PostgresHandOut:
-    """Implements `service.usecases.hand_out_ports.HandOut`, with a connection that reads and one that listens."""
+    """Implements `service.usecases.hand_out_ports.HandOut`, with connections that read and one that listens."""
 
     def __init__(self, engine: sa.Engine) -> None:
         _, given = engine.dialect.create_connect_args(engine.url)
         given = {**given, "application_name": "model-registry hand-out", "connect_timeout": 2}
-        self._reading = ReadingConnection(given, _PREPARE)
-        self._listening = ReadingConnection(given, f"LISTEN {CHANNEL}")
+        self._reading = ReadingConnection(given, _PREPARE, LIMIT)
+        self._whole = ReadingConnection(given, _PREPARE, 2 * LIMIT)  # nobody waits behind a long one
+        self._listening = ReadingConnection(given, f"LISTEN {CHANNEL}", LIMIT)
 
     def stage(self, secret: bytes, place: Place) -> Read[tuple[Assignment, ModelVersion]]:
         over, row = self._row("EXECUTE stage (%s, %s, %s, %s)", (secret, *place))
@@ -76,7 +77,8 @@ class PostgresHandOut:
 
     def held(self, secret: bytes, asked: Holding) -> Read[Held]:
         values = (secret, asked.environment, asked.stage, list(asked.models))
-        over, row = self._row("EXECUTE held (%s, %s, %s, %s)", values)
+        over = self._reading.made  # what the trail is read over: it tells whether this is kept too long
+        row = self._whole.rows("EXECUTE held (%s, %s, %s, %s)", values)[1][0]
         found: Held | NotFound
         if row.stages is None:
             found = NotFound("environment", asked.environment)
@@ -87,9 +89,10 @@ class PostgresHandOut:
             found = Held(asked.environment, tuple(row.stages), held)
         return Read(over, row.position, _token(row), found)
 
-    def token(self, secret: bytes) -> Read[None]:
-        over, row = self._row("EXECUTE token (%s)", (secret,))
-        return Read(over, row.position, _token(row), None)
+    def environment(self, secret: bytes, name: str) -> Read[tuple[str, ...]]:
+        over, row = self._row("EXECUTE environment (%s, %s)", (secret, name))
+        found = NotFound("environment", name) if row.stages is None else tuple(row.stages)
+        return Read(over, row.position, _token(row), found)
 
     def _row(self, statement: str, values: tuple[object, ...]) -> tuple[int, Any]:
         over, rows = self._reading.rows(statement, values)
@@ -110,6 +113,7 @@ class PostgresHandOut:
 
     def close(self) -> None:
         self._reading.close()
+        self._whole.close()
         self._listening.close()
 
 

@@ -98,6 +98,8 @@ class MemoryRegistry:
         self._state = State()
         self._turn = threading.Lock()
         self._owner: int | None = None
+        self._committed = threading.Condition()
+        self._commits = 0
 
     @contextmanager
     def transaction(self) -> Iterator[MemoryTransaction]:
@@ -114,6 +116,15 @@ class MemoryRegistry:
                 self._state = working.copy()
             finally:
                 self._owner = None
+        with self._committed:
+            self._commits += 1
+            self._committed.notify_all()
+
+    def await_commit(self, seen: int, seconds: float) -> int:
+        """How many commits there were, once it is not `seen` any more or the time is over."""
+        with self._committed:
+            self._committed.wait_for(lambda: self._commits != seen, seconds)
+            return self._commits
 
     def check(self) -> None:
         """Memory is always there."""

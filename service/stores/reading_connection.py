@@ -18,9 +18,6 @@ import psycopg2.extras
 
 from service.domain.errors import InvalidInput, Unavailable
 
-LIMIT = 0.8
-"""Seconds for a statement, with the wait for its turn and for the connection."""
-
 
 class ReadingConnection:
     """Runs one statement at a time, each its own transaction; connects on first use and again after a failure.
@@ -28,11 +25,13 @@ class ReadingConnection:
     Args:
         given: arguments of `psycopg2.connect`.
         first: what every new connection runs before all else.
+        limit: seconds for a statement, with the wait for its turn and for the connection.
     """
 
-    def __init__(self, given: Mapping[str, Any], first: str) -> None:
+    def __init__(self, given: Mapping[str, Any], first: str, limit: float) -> None:
         self._given = given
         self._first = first
+        self._limit = limit
         self._turn = threading.Lock()
         self._connection: Any = None
         self.made = 0
@@ -42,7 +41,7 @@ class ReadingConnection:
 
         Raises Unavailable, InvalidInput for text that no database holds.
         """
-        until = time.monotonic() + LIMIT
+        until = time.monotonic() + self._limit
         with self._taking_turns(until), self._translated():
             if self._connection is not None:
                 with suppress(psycopg2.Error):
@@ -53,9 +52,9 @@ class ReadingConnection:
 
     def wait(self, seconds: float) -> None:
         """Until a notification comes or the time is over. Raises Unavailable when the connection is lost."""
-        with self._taking_turns(time.monotonic() + LIMIT), self._translated():
+        with self._taking_turns(time.monotonic() + self._limit), self._translated():
             if self._connection is None:
-                self._connect(time.monotonic() + LIMIT)
+                self._connect(time.monotonic() + self._limit)
             until = time.monotonic() + seconds
             while not self._connection.notifies and (left := until - time.monotonic()) > 0:
                 if _readable(self._connection, left):

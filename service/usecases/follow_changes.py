@@ -6,6 +6,7 @@ committed before a moment is known to whoever reads, from that moment on, every 
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -14,11 +15,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from service.domain.errors import Busy, Unavailable
-from service.usecases.hand_out_ports import HandOut, Holding, Logged, Read
+from service.usecases.hand_out_ports import LIMIT, HandOut, Holding, Logged, Read
+
+log = logging.getLogger(__name__)
 
 PAGE = 1000
 RECENT = 1000
-LIMIT = 0.8
+MARGIN = 0.02
 TICK = 1.0
 """Seconds after which followers look without having been told to."""
 ENTRY = 1024
@@ -62,10 +65,19 @@ class Watcher:
     def wake(self) -> None:
         self._woken.set()
 
-    def wait(self, seconds: float) -> None:
-        """Until something of the tags may be different, the wait is to end, or the time is over."""
-        self._woken.wait(max(0.0, seconds))
+    def wait(self, seconds: float) -> bool:
+        """Until something of the tags may be different or the wait is to end; false when the time is over."""
+        woken = self._woken.wait(max(0.0, seconds))
         self._woken.clear()
+        return woken
+
+
+class Look:
+    """At what is new in the trail. `over` is set in any case."""
+
+    def __init__(self) -> None:
+        self.over = threading.Event()
+        self.failed = True
 
 
 class Following:
@@ -82,7 +94,10 @@ class Following:
         self._most = watchers
         self._state = threading.RLock()
         self._turn = threading.Lock()
-        self._begun = self._done = self._made = 0
+        self._made = 0
+        self._begun = Look()
+        self._begun.over.set()
+        self._gathering: Look | None = None
         self._position: int | None = None
         self._kept: dict[Hashable, tuple[Any, int, tuple[Tag, ...]]] = {}
         self._size = 0
@@ -122,24 +137,38 @@ class Following:
     def catch_up(self) -> None:
         """Take all changes into account that were committed before the call. Raises Unavailable.
 
-        One look serves all who came before it began.
+        One look serves all who came before it began; who comes while it lasts shares the next one.
         """
-        wanted = self._begun + 1
-        if not self._turn.acquire(timeout=LIMIT):
+        with self._turn:
+            look = self._gathering
+            leads = look is None
+            if look is None:
+                look = self._gathering = Look()
+            before = self._begun
+        if leads:
+            self._lead(look, before)
+        if not look.over.wait(2 * LIMIT + MARGIN) or look.failed:
             raise Unavailable("The database does not answer; try again in a moment.", part="postgres")
+
+    def _lead(self, look: Look, before: Look) -> None:
+        if not before.over.wait(LIMIT + MARGIN):
+            log.warning("a look at the audit trail takes too long")
+        time.sleep(0)  # whoever is about to come may share it
+        with self._turn:
+            self._gathering, self._begun = None, look
         try:
-            if self._done < wanted:
-                self._begun += 1
-                self._look()
-                self._done = self._begun
+            self._look()
+            look.failed = False
+        except Unavailable as error:
+            log.warning("the audit trail cannot be read: %s", error.__cause__)
         finally:
-            self._turn.release()
+            look.over.set()
 
     def _look(self) -> None:
         while True:
             after = self._position
             if after is None:
-                read = self._store.token(b"")
+                read = self._store.environment(b"", "")
                 with self._state:
                     self._check()
                     if self._position is None and read.over == self._made:

@@ -1,6 +1,7 @@
 """What resolving and watching need from the outside; part of `service.usecases.ports`.
 
-Each read is one SELECT on a connection of its own, none of the pool, and raises Unavailable after a second at most.
+Each read is one SELECT on a connection outside the pool, and raises Unavailable after LIMIT at most, that of
+a whole environment after twice as long.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from service.domain.identity import Token
 from service.domain.model import ModelVersion
 
 V = TypeVar("V")
+LIMIT = 0.45
+"""Seconds: one that waits for another one, too, is told within a second."""
 
 
 class Holding(NamedTuple):
@@ -69,7 +72,9 @@ class HandOut(Protocol):
 
     def held(self, secret: bytes, asked: Holding) -> Read[Held]: ...
 
-    def token(self, secret: bytes) -> Read[None]: ...
+    def environment(self, secret: bytes, name: str) -> Read[tuple[str, ...]]:
+        """Its stages."""
+        ...
 
     def changes(self, after: int, limit: int) -> Sequence[Logged]:
         """Rows of the audit trail behind that number, in order. A row that is committed later has a higher number."""

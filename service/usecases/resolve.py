@@ -69,7 +69,12 @@ class Resolver:
         kept: Token | None = self.following.get(secret)
         if kept is not None:
             return accepted(kept, self._clock())
-        return self._accepted(secret, self._store.token(secret))
+        return self._accepted(secret, self._store.environment(secret, ""))
+
+    def environment(self, secret: bytes, name: str) -> tuple[Token, tuple[str, ...] | NotFound]:
+        """The token of that hash, and the environment's stages. Raises NotAuthenticated, Unavailable."""
+        read = self._store.environment(secret, name)
+        return self._accepted(secret, read), read.found
 
     def _accepted(self, secret: bytes, read: Read[Any]) -> Token:
         token = accepted(read.token, self._clock())

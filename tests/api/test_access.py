@@ -79,6 +79,8 @@ TABLE: dict[tuple[str, str], tuple[Any, str]] = {
     ("GET", f"{STAGE}/files"): (None, "200 403 403 200 200 403"),
     ("GET", f"{STAGE}/archive"): (None, "200 403 403 200 200 403"),
     ("GET", "/v1/environments/prod/stages"): (None, "200 403 403 200 200 403"),
+    ("GET", "/v1/environments/prod/stages/Production?model=orders"): (None, "200 403 403 200 200 403"),
+    ("GET", "/v1/environments/prod/events?seconds=1"): (None, "200 403 403 200 200 403"),
     ("GET", "/v1/models/orders/diff?from=1&to=2"): (None, "200 200 404 404 200 404"),
     ("GET", "/v1/models/orders/diff?from=prod:Production&to=1"): (None, "200 403 403 200 200 403"),
     ("PUT", "/v1/environments/prod/policy"): ({}, f"200 {MANAGE}"),

@@ -80,7 +80,7 @@ FULL: Values = {
     "imports": {"maxBytes": 1024**4},
     "downloads": {"presignSeconds": 60},
     "sessions": {"hours": 8},
-    "web": {**SCHEDULING, "replicas": 3, "workers": 4, "accessLog": "-"},
+    "web": {**SCHEDULING, "replicas": 3, "workers": 4, "watchers": 50, "accessLog": "-"},
     "worker": {**SCHEDULING, "replicas": 2, "concurrency": 4},
     "autoscaling": {"enabled": True, "minReplicas": 3, "maxReplicas": 9},
     "podDisruptionBudget": {"maxUnavailable": "50%"},

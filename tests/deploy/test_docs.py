@@ -43,6 +43,7 @@ def test_the_table_says_what_is_required_and_what_the_defaults_are() -> None:
         "MODEL_REGISTRY_DEFAULT_ENVIRONMENT": "none",
         "MODEL_REGISTRY_GC_GRACE_HOURS": f"`{settings.gc_grace_hours}`",
         "MODEL_REGISTRY_ROLLBACK_DAYS": f"`{settings.rollback_days}`",
+        "MODEL_REGISTRY_WATCHERS": f"`{settings.watchers}`",
         "MODEL_REGISTRY_ACCESS_LOG": "none",
     }
     assert settings.audit_reads == 0

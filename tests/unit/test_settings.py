@@ -72,6 +72,7 @@ def test_everything_given() -> None:
         "SESSION_HOURS": "1",
         "GC_GRACE_HOURS": "1",
         "ROLLBACK_DAYS": "0",
+        "WATCHERS": "7",
     }
     settings = Settings.from_env({**ENVIRON, **{f"MODEL_REGISTRY_{name}": value for name, value in given.items()}})
     assert settings.s3.region == "eu-west-1"
@@ -82,6 +83,7 @@ def test_everything_given() -> None:
     assert settings.allowed_hosts.names == {"registry.example", "models.internal:8443"}
     assert settings.session_hours == 1
     assert (settings.gc_grace_hours, settings.rollback_days) == (1, 0)
+    assert settings.watchers == 7
 
 
 def test_all_that_is_missing_is_told_at_once() -> None:
@@ -111,6 +113,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         "DEFAULT_ENVIRONMENT": "Prod",
         "GC_GRACE_HOURS": "0",
         "ROLLBACK_DAYS": "-1",
+        "WATCHERS": "0",
     }
     found = problems({**ENVIRON, **{f"MODEL_REGISTRY_{name}": value for name, value in wrong.items()}})
     assert [line.partition(" ")[0] for line in found] == [
@@ -130,6 +133,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         "MODEL_REGISTRY_DEFAULT_ENVIRONMENT",
         "MODEL_REGISTRY_GC_GRACE_HOURS",
         "MODEL_REGISTRY_ROLLBACK_DAYS",
+        "MODEL_REGISTRY_WATCHERS",
     ]
     assert not [secret for secret in SECRETS if secret in "\n".join(found)]
 
