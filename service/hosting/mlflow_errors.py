@@ -17,6 +17,9 @@ _CODES: dict[type[errors.RegistryError], str] = {
     errors.NotAllowed: "PERMISSION_DENIED",
     errors.NotFound: "RESOURCE_DOES_NOT_EXIST",
     errors.Conflict: "RESOURCE_CONFLICT",
+    errors.PreconditionFailed: "RESOURCE_CONFLICT",
+    errors.TooLarge: "INVALID_PARAMETER_VALUE",
+    errors.Damaged: "DATA_LOSS",
     errors.Unavailable: "TEMPORARILY_UNAVAILABLE",
     errors.RegistryError: "INTERNAL_ERROR",
     errors.InvalidInput: "INVALID_PARAMETER_VALUE",
@@ -32,19 +35,20 @@ def install(app: Flask) -> None:
         code = next(_CODES[kind] for kind in type(error).__mro__ if kind in _CODES)
         if error.where.get("kind") == "endpoint":
             code = "ENDPOINT_NOT_FOUND"  # on which clients fall back to an older route
-        return _answer(code, error.detail, status)
+        return error_answer(code, error.detail, status)
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
-        return _answer("ENDPOINT_NOT_FOUND" if error.code == 404 else "BAD_REQUEST", error.name, error.code or 500)
+        return error_answer("ENDPOINT_NOT_FOUND" if error.code == 404 else "BAD_REQUEST", error.name, error.code or 500)
 
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:
         log.exception("unexpected error in the hosted registry")
-        return _answer("INTERNAL_ERROR", "The service failed; its log has the reason.", 500)
+        return error_answer("INTERNAL_ERROR", "The service failed; its log has the reason.", 500)
 
 
-def _answer(code: str, message: str, status: int) -> Response:
+def error_answer(code: str, message: str, status: int) -> Response:
+    """In MLflow's form."""
     response = jsonify({"error_code": code, "message": message})
     response.status_code = status
     if status == 401:

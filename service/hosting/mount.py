@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import Any, cast
 
-from flask import Flask, g, request
+from flask import Flask, Response, g, request
 
 from service.api import request_ids
 from service.api.auth import identify
@@ -17,7 +17,9 @@ from service.hosting.artifacts import artifact_routes
 from service.hosting.calls import called, stored
 from service.hosting.decisions import admit, decide_artifact
 from service.hosting.environment_view import make_environment_view
-from service.hosting.hosts import Wsgi, only_for
+from service.hosting.forwarding import Wsgi, ask, remember_raised
+from service.hosting.hosts import only_for
+from service.hosting.intake import check_address, taken
 from service.hosting.lean_import import without_unused_libraries
 from service.settings import Settings
 from service.usecases.record_change import record
@@ -63,6 +65,7 @@ def load_mlflow(settings: Settings) -> Wsgi:
     with without_unused_libraries():
         from mlflow.server import app  # only now: it reads its environment while it is imported
 
+    remember_raised(app)
     return cast(Wsgi, app.wsgi_app)
 
 
@@ -74,6 +77,7 @@ def _make_guard(parts: Parts, mlflow: Wsgi) -> Flask:
 
     @app.before_request
     def decide() -> None:
+        check_address(request.environ)
         g.principal = identify(parts)
         g.route = admit(g.principal, request.method, request.path, environment="")
 
@@ -92,10 +96,10 @@ def _make_guard(parts: Parts, mlflow: Wsgi) -> Flask:
 
     @app.route("/", defaults={"path": ""}, methods=["GET", "POST", "PATCH", "PUT", "DELETE"])
     @app.route("/<path:path>", methods=["GET", "POST", "PATCH", "PUT", "DELETE"])
-    def forward(path: str) -> Any:
+    def forward(path: str) -> Response:
+        document = taken(request, g.route)
         if g.route.writes:
-            keep(called(g.principal, request, g.route))
-        request.environ["PATH_INFO"] = g.route.address(request.path)
-        return mlflow
+            keep(called(g.principal, request, g.route, document))
+        return ask(mlflow, request.environ, g.route)
 
     return app
