@@ -4,6 +4,9 @@ MLflow's server half does not compute on data: as `mlflow-skinny` it runs withou
 takes the same path when they cannot be imported. Alembic, by way of Mako, takes Pygments only to colour tracebacks.
 The gateway, which is not hosted, needs one exception class of FastAPI's. Hiding all that while MLflow is imported
 saves a second and a half of start-up and 90 MB in every process that serves.
+
+MLflow's own user management is not hosted either. Its search of runs tries to import it each time, which without
+Flask-WTF fails after a tenth of a second, and once after two seconds that bring FastAPI in: it stays hidden for good.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
+USERS = "mlflow.server.auth"
 HIDDEN = frozenset({"matplotlib", "numpy", "pandas", "pyarrow", "pygments", "scipy", "sklearn", "torch"})
 
 
@@ -38,6 +42,7 @@ def without_unused_libraries() -> Iterator[None]:
     try:
         yield
     finally:
+        sys.modules.setdefault(USERS, None)  # type: ignore[arg-type]  # how Python is told that there is no such module
         sys.meta_path.remove(hide)
         if stand_in:
             del sys.modules["fastapi"]

@@ -17,6 +17,9 @@ _CODES: dict[type[errors.RegistryError], str] = {
     errors.NotAllowed: "PERMISSION_DENIED",
     errors.NotFound: "RESOURCE_DOES_NOT_EXIST",
     errors.Conflict: "RESOURCE_CONFLICT",
+    errors.PreconditionFailed: "RESOURCE_CONFLICT",
+    errors.TooLarge: "INVALID_PARAMETER_VALUE",
+    errors.Damaged: "DATA_LOSS",
     errors.Unavailable: "TEMPORARILY_UNAVAILABLE",
     errors.RegistryError: "INTERNAL_ERROR",
     errors.InvalidInput: "INVALID_PARAMETER_VALUE",
@@ -36,12 +39,12 @@ def install(app: Flask) -> None:
     @app.errorhandler(errors.RegistryError)
     def registry_error(error: errors.RegistryError) -> Response:
         status = 400 if isinstance(error, errors.InvalidInput) else status_of(error)
-        return _answer(code_of(error), error.detail, status)
+        return error_answer(code_of(error), error.detail, status)
 
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
         code = "ENDPOINT_NOT_FOUND" if error.code == 404 else "BAD_REQUEST"
-        response = _answer(code, error.name, error.code or 500)
+        response = error_answer(code, error.name, error.code or 500)
         if isinstance(error, RequestedRangeNotSatisfiable):
             response.headers["Content-Range"] = f"bytes */{error.length}"
         return response
@@ -49,10 +52,11 @@ def install(app: Flask) -> None:
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> Response:
         log.exception("unexpected error in the hosted registry")
-        return _answer("INTERNAL_ERROR", "The service failed; its log has the reason.", 500)
+        return error_answer("INTERNAL_ERROR", "The service failed; its log has the reason.", 500)
 
 
-def _answer(code: str, message: str, status: int) -> Response:
+def error_answer(code: str, message: str, status: int) -> Response:
+    """In MLflow's form."""
     response = jsonify({"error_code": code, "message": message})
     response.status_code = status
     if status == 401:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import Any, cast
 
-from flask import Flask, g, redirect, request
+from flask import Flask, Response, g, redirect, request
 
 from service.api import request_ids
 from service.domain.audit import Change
@@ -19,7 +19,9 @@ from service.hosting.browsers import identify_browser_or_token
 from service.hosting.caller import Caller, caller
 from service.hosting.calls import called, stored
 from service.hosting.decisions import admit, decide_artifact
-from service.hosting.hosts import Wsgi, only_for
+from service.hosting.forwarding import Wsgi, ask, remember_raised
+from service.hosting.hosts import only_for
+from service.hosting.intake import check_address, taken
 from service.hosting.lean_import import without_unused_libraries
 from service.hosting.lookups import lookup_routes
 from service.hosting.sessions import Sessions
@@ -95,6 +97,7 @@ def load_mlflow(settings: Settings) -> Wsgi:
     with without_unused_libraries():
         from mlflow.server import app  # only now: it reads its environment while it is imported
 
+    remember_raised(app)
     return cast(Wsgi, app.wsgi_app)
 
 
@@ -109,6 +112,7 @@ def _make_guard(settings: Settings, parts: Parts, mlflow: Wsgi) -> Flask:
 
     @app.before_request
     def decide() -> None:
+        check_address(request.environ)
         g.principal = identify_browser_or_token(parts, sessions)
         name = request.environ.get(ENVIRONMENT) or settings.default_environment
         g.route = admit(g.principal, request.method, request.path, environment=name)
@@ -135,14 +139,14 @@ def _make_guard(settings: Settings, parts: Parts, mlflow: Wsgi) -> Flask:
 
     @app.route("/", defaults={"path": ""}, methods=METHODS)
     @app.route("/<path:path>", methods=METHODS)
-    def forward(path: str) -> Any:
+    def forward(path: str) -> Response:
         own = page.answer(g.route.path)
         if own is not None:
             return own
+        document = taken(request, g.route)
         if g.route.writes and not g.route.path.endswith(RECORDED):
-            keep(called(g.principal, request, g.route))
-        request.environ["PATH_INFO"] = g.route.address(request.path)
-        return mlflow
+            keep(called(g.principal, request, g.route, document))
+        return ask(mlflow, request.environ, g.route)
 
     return app
 

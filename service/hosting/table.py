@@ -234,13 +234,14 @@ class Route:
     def writes(self) -> bool:
         return self.permission in (Permission.PROMOTE, Permission.TRACK, Permission.ADMIN)
 
-    def address(self, path: str) -> str:
-        """Where MLflow answers a request for `path`."""
+    @property
+    def successor(self) -> str:
+        """The path at which MLflow answers a route of OUTLIVED; '' for the others."""
         for outlived, current in OUTLIVED.items():
             for old, new in zip(twins(outlived), twins(current), strict=True):
-                if path == old:
+                if self.path == old:
                     return new
-        return path
+        return ""
 
 
 def hosted(method: str, path: str) -> Route | None:

@@ -42,3 +42,19 @@ def test_a_fastapi_that_is_loaded_already_stays() -> None:
     assert "fastapi" in loaded
     assert module == "fastapi.applications"
     assert related
+
+
+def test_user_management_is_not_there_and_asking_for_it_costs_nothing() -> None:
+    code = """
+import sys, time
+from service.hosting.lean_import import without_unused_libraries
+with without_unused_libraries():
+    import mlflow.server
+begun = time.monotonic()
+try:
+    from mlflow.server import auth
+except ImportError:
+    print(time.monotonic() - begun < 0.05, "mlflow.server.fastapi_app" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["True", "False"]

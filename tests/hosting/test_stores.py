@@ -12,7 +12,7 @@ from werkzeug.test import Client
 from service.domain.environment import Environment
 from service.domain.identity import OPERATOR, Principal, Scope
 from service.hosting.caller import Caller
-from service.hosting.mount import Wsgi
+from service.hosting.forwarding import Wsgi
 from service.wiring import Parts
 from tests.conftest import export
 
