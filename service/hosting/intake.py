@@ -39,7 +39,7 @@ def check_address(environ: dict[str, Any]) -> None:
     query = environ.get("QUERY_STRING", "").encode("latin-1", "replace")
     if _BROKEN_ESCAPE.search(query):
         raise InvalidInput("The query has a % that begins no escape.", field="query")
-    path = environ.get("PATH_INFO", "").encode("latin-1", "replace")
+    path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}".encode("latin-1", "replace")
     for name, raw in (("path", path), ("query", unquote_to_bytes(query.replace(b"+", b" ")))):
         try:
             text = raw.decode()
@@ -49,7 +49,9 @@ def check_address(environ: dict[str, Any]) -> None:
 
 
 def taken(request: Request, route: Route) -> dict[str, Any]:
-    """The JSON object in the body of a request for MLflow, {} without a body. Raises as `read_document`."""
+    """The JSON object in the body of a request, {} without a body; files are not read. Raises as `read_document`."""
+    if "/mlflow-artifacts/artifacts" in route.path:
+        return {}
     for name, value in request.args.items(multi=True):
         _check_length(name, value)
     document = read_document(request.environ)

@@ -116,6 +116,7 @@ def _make_guard(settings: Settings, parts: Parts, mlflow: Wsgi) -> Flask:
         g.principal = identify_browser_or_token(parts, sessions)
         name = request.environ.get(ENVIRONMENT) or settings.default_environment
         g.route = admit(g.principal, request.method, request.path, environment=name)
+        g.document = taken(request, g.route)
         with parts.store.transaction() as tx:
             environment = tx.environments.get(name) if name else None
             _record_read(parts, tx, g.principal, environment)
@@ -143,9 +144,8 @@ def _make_guard(settings: Settings, parts: Parts, mlflow: Wsgi) -> Flask:
         own = page.answer(g.route.path)
         if own is not None:
             return own
-        document = taken(request, g.route)
         if g.route.writes and not g.route.path.endswith(RECORDED):
-            keep(called(g.principal, request, g.route, document))
+            keep(called(g.principal, request, g.route, g.document))
         return ask(mlflow, request.environ, g.route)
 
     return app

@@ -12,14 +12,10 @@ import sqlalchemy as sa
 from mlflow.server import handlers
 from werkzeug.test import Client, TestResponse
 
-from service.app import create_app
 from service.hosting.forwarding import Wsgi
-from service.hosting.mount import load_mlflow, make_hosted, with_hosted_registry
+from service.hosting.mount import load_mlflow, make_hosted
 from service.settings import Settings
 from service.wiring import Parts
-
-Caller = Callable[..., Client]
-"""(*scopes) -> a client that holds them."""
 
 
 class Authorized(Client):
@@ -72,16 +68,5 @@ def hosted(
     def make(*scopes: str, default_environment: str = "") -> Client:
         app = make_hosted(replace(settings, default_environment=default_environment), parts, mlflow_app)
         return Authorized(app, f"Bearer {token(*scopes)}") if scopes else Client(app)
-
-    return make
-
-
-@pytest.fixture
-def hosted_as(settings: Settings, parts: Parts, mlflow_app: Wsgi, token: Callable[..., str]) -> Caller:
-    """Clients of the whole service by scopes, our API beside the hosted registry; without scopes with a wrong token."""
-    application = with_hosted_registry(create_app(settings, parts), settings, parts)
-
-    def make(*scopes: str) -> Client:
-        return Authorized(application, f"Bearer {token(*scopes) if scopes else 'none'}")
 
     return make
