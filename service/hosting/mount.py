@@ -38,7 +38,10 @@ ENVIRONMENTS = "/environments/"
 ENVIRONMENT = "model_registry.environment"
 """The name in an address below ENVIRONMENTS, as it goes with the request."""
 METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE"]
-RECORDED = ("/mlflow/model-versions/transition-stage",)
+RECORDED = (
+    *(f"/mlflow/model-versions/{verb}" for verb in ("create", "delete", "transition-stage")),
+    *(f"/mlflow/registered-models/{verb}" for verb in ("create", "delete", "rename")),
+)
 """Routes whose use case records what they change."""
 ASKED = ("name", "version", "alias", "path")
 """Parameters that a record of a read tells."""

@@ -6,7 +6,7 @@ read nor written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import wraps
@@ -14,18 +14,29 @@ from typing import Any, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from mlflow.entities.model_registry import ModelVersion, ModelVersionTag, RegisteredModel
+from mlflow.entities.model_registry.prompt_version import IS_PROMPT_TAG_KEY
 from mlflow.exceptions import MlflowException
+from mlflow.prompt.registry_utils import handle_resource_already_exist_error
 from mlflow.protos.databricks_pb2 import ErrorCode
 from mlflow.store.entities.paged_list import PagedList
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlRegisteredModel
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
-from mlflow.utils.validation import _validate_model_name, _validate_model_version
+from mlflow.utils.validation import (
+    _validate_model_name,
+    _validate_model_renaming,
+    _validate_model_version,
+    _validate_model_version_tag,
+    _validate_registered_model_tag,
+)
 
 from service.domain.errors import Conflict, InvalidInput, RegistryError
 from service.domain.promotion import PromotionState
 from service.hosting.caller import Caller, caller
 from service.hosting.mlflow_errors import code_of
 from service.stores import tables as t
+from service.usecases.create_model import create_model
+from service.usecases.delete_version import delete_model, delete_version, rename_model
+from service.usecases.request_version import VersionRequest, request_version
 from service.usecases.transition_version import transition_version
 from service.usecases.view_versions import DIGEST_TAG, NONE, Seen, Sight, View, download_uri
 
@@ -74,6 +85,37 @@ class RegistryStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow's base cla
         return _models([found])[0]
 
     @_in_our_words
+    def create_registered_model(
+        self, name: str, tags: Any = None, description: str | None = None, deployment_job_id: str | None = None
+    ) -> RegisteredModel:
+        _validate_model_name(name)
+        told = {tag.key: tag.value for tag in tags or ()}
+        for key, value in told.items():
+            _validate_registered_model_tag(key, value)
+        _check_no_prompt(told)
+        by = caller()
+        with by.transaction() as tx:
+            made = create_model(tx, by.parts.clock, by.principal, name, description or "", told)
+            prompt = not made and tx.models.is_prompt(name)
+        if not made:
+            handle_resource_already_exist_error(name, prompt, False)
+        return self.get_registered_model(name)
+
+    @_in_our_words
+    def rename_registered_model(self, name: str, new_name: str) -> RegisteredModel:
+        _validate_model_renaming(new_name)
+        by = caller()
+        with by.transaction() as tx:
+            rename_model(tx, by.parts.clock, by.principal, name, new_name)
+        return self.get_registered_model(new_name)
+
+    @_in_our_words
+    def delete_registered_model(self, name: str) -> None:
+        by = caller()
+        with by.transaction() as tx:
+            delete_model(tx, by.parts.clock, by.principal, name)
+
+    @_in_our_words
     def search_registered_models(self, *args: Any, **kwargs: Any) -> PagedList:
         page = super().search_registered_models(*args, **kwargs)
         return PagedList(_models(page), page.token)
@@ -83,6 +125,37 @@ class RegistryStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow's base cla
         return _models([super().update_registered_model(*args, **kwargs)])[0]
 
     # Versions
+
+    @_in_our_words
+    def create_model_version(
+        self,
+        name: str,
+        source: str,
+        run_id: str | None = None,
+        tags: Any = None,
+        run_link: str | None = None,
+        description: str | None = None,
+        local_model_path: str | None = None,
+        model_id: str | None = None,
+    ) -> ModelVersion:
+        """The bytes are frozen: PENDING_REGISTRATION until they are, which a client waits for."""
+        _validate_model_name(name)
+        told = {tag.key: tag.value for tag in tags or ()}
+        for key, value in told.items():
+            _validate_model_version_tag(key, value)
+        _check_no_prompt(told)
+        told.pop(DIGEST_TAG, None)  # a copy of a version brings it along
+        asked = VersionRequest(name, source, run_id or "", model_id or "", description or "", run_link or "", told)
+        by = caller()
+        number = request_version(by.parts.store, by.parts.objects, by.parts.clock, by.principal, asked)
+        return self.get_model_version(name, number)
+
+    @_in_our_words
+    def delete_model_version(self, name: str, version: Any) -> None:
+        number = _validate_model_version(version)
+        by = caller()
+        with by.transaction() as tx:
+            delete_version(tx, by.parts.clock, by.principal, name, number)
 
     @_in_our_words
     def get_latest_versions(self, name: str, stages: Sequence[str] | None = None) -> list[ModelVersion]:
@@ -182,6 +255,11 @@ def _one(name: str, version: Any) -> Seen:
     number = _validate_model_version(version)
     with _sight([name]) as sight:
         return sight.one(name, number)
+
+
+def _check_no_prompt(tags: Mapping[str, str]) -> None:
+    if tags.get(IS_PROMPT_TAG_KEY, "").lower() == "true":
+        raise InvalidInput("Prompts come with exports; none is made here.", field="tags")
 
 
 def _check_tag(key: str) -> None:
