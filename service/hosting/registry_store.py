@@ -76,6 +76,16 @@ class RegistryStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow's base cla
     def _get_latest_versions_for_models(self, session: Any, model_names: list[str]) -> dict[str, list[Any]]:
         return {name: [] for name in model_names}  # `_models` tells them
 
+    def _get_search_model_versions_filter_clauses(self, parsed_filters: list[dict[str, Any]], dialect: str) -> Any:
+        """The digest is told as a tag, but no row of MLflow's says it."""
+        query = super()._get_search_model_versions_filter_clauses(
+            [each for each in parsed_filters if each["key"] != DIGEST_TAG], dialect
+        )
+        for each in parsed_filters:
+            if each["key"] == DIGEST_TAG:
+                query = query.where(_has_digest(each["comparator"], each["value"]))
+        return query
+
     # Models
 
     @_in_our_words
@@ -241,6 +251,15 @@ def _shown(model: Any) -> list[sa.ColumnElement[bool]]:
         a.environment == (view.environment.name if view.environment else None), a.model == model.name
     )
     return [(here.where(a.version == model.version) if model is SqlModelVersion else here).exists()]
+
+
+def _has_digest(comparator: str, value: str) -> sa.ColumnElement[bool]:
+    v = t.versions.c
+    same = {"=": v.digest == value, "!=": v.digest != value}
+    if comparator not in same:
+        raise InvalidInput(f"{DIGEST_TAG} can be compared by = and !=.", field="filter")
+    here = (v.model == SqlModelVersion.name) & (v.version == SqlModelVersion.version)
+    return sa.exists().where(here, same[comparator])
 
 
 @contextmanager
