@@ -6,15 +6,14 @@ What is told comes from `service.usecases.view_versions`, as in MLflow's store (
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
 from service.domain.errors import InvalidInput
 from service.hosting.caller import caller
-from service.usecases.view_versions import Seen, Sight, download_uri
+from service.usecases.view_versions import Seen, download_uri
 
 _NUMBER = re.compile("[0-9]{1,9}")
 
@@ -25,7 +24,7 @@ def lookup_routes(name: str) -> Blueprint:
     @routes.route("/mlflow/registered-models/get-latest-versions", methods=["GET", "POST"])
     def get_latest_versions() -> Response:
         model, stages = _parameter("name"), _stages()
-        with _sight(model) as sight:
+        with caller().sight([model]) as sight:
             sight.require(model)
             found = sight.latest([model], stages)[model]
         return jsonify({"model_versions": [shown(seen) for seen in found]} if found else {})
@@ -33,7 +32,7 @@ def lookup_routes(name: str) -> Blueprint:
     @routes.get("/mlflow/registered-models/alias")
     def get_by_alias() -> Response:
         model, alias = _parameter("name"), _parameter("alias")
-        with _sight(model) as sight:
+        with caller().sight([model]) as sight:
             return jsonify({"model_version": shown(sight.by_alias(model, alias))})
 
     @routes.get("/mlflow/model-versions/get")
@@ -69,18 +68,11 @@ def shown(seen: Seen) -> Mapping[str, Any]:
     return {key: value for key, value in told.items() if value is not None}
 
 
-@contextmanager
-def _sight(model: str) -> Iterator[Sight]:
-    by = caller()
-    with by.transaction() as tx:
-        yield Sight(tx, by.view, [model])
-
-
 def _one() -> Seen:
     model, version = _parameter("name"), _parameter("version")
     if not _NUMBER.fullmatch(version):
         raise InvalidInput(f"A version is a number, not {version[:80]!r}.", field="version")
-    with _sight(model) as sight:
+    with caller().sight([model]) as sight:
         return sight.one(model, int(version))
 
 

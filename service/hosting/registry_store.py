@@ -6,7 +6,7 @@ read nor written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import wraps
@@ -31,7 +31,7 @@ from mlflow.utils.validation import (
 
 from service.domain.errors import Conflict, InvalidInput, RegistryError
 from service.domain.promotion import PromotionState
-from service.hosting.caller import Caller, caller
+from service.hosting.caller import caller
 from service.hosting.mlflow_errors import code_of
 from service.stores import tables as t
 from service.usecases.create_model import create_model
@@ -170,7 +170,7 @@ class RegistryStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow's base cla
     @_in_our_words
     def get_latest_versions(self, name: str, stages: Sequence[str] | None = None) -> list[ModelVersion]:
         _validate_model_name(name)
-        with _sight([name]) as sight:
+        with caller().sight([name]) as sight:
             sight.require(name)
             return [_version(seen) for seen in sight.latest([name], stages or ())[name]]
 
@@ -181,7 +181,7 @@ class RegistryStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow's base cla
     @_in_our_words
     def get_model_version_by_alias(self, name: str, alias: str) -> ModelVersion:
         _validate_model_name(name)
-        with _sight([name]) as sight:
+        with caller().sight([name]) as sight:
             return _version(sight.by_alias(name, alias))
 
     @_in_our_words
@@ -192,7 +192,7 @@ class RegistryStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow's base cla
     def search_model_versions(self, *args: Any, **kwargs: Any) -> PagedList:
         page = super().search_model_versions(*args, **kwargs)
         keys = [(version.name, int(version.version)) for version in page]
-        with _sight({name for name, _ in keys}) as sight:
+        with caller().sight({name for name, _ in keys}) as sight:
             return PagedList([_version(seen) for seen in sight.many(keys)], page.token)
 
     @_in_our_words
@@ -262,17 +262,10 @@ def _has_digest(comparator: str, value: str) -> sa.ColumnElement[bool]:
     return sa.exists().where(here, same[comparator])
 
 
-@contextmanager
-def _sight(models: Iterable[str]) -> Iterator[Sight]:
-    by: Caller = caller()
-    with by.transaction() as tx:
-        yield Sight(tx, by.view, list(models))
-
-
 def _one(name: str, version: Any) -> Seen:
     _validate_model_name(name)
     number = _validate_model_version(version)
-    with _sight([name]) as sight:
+    with caller().sight([name]) as sight:
         return sight.one(name, number)
 
 
@@ -309,7 +302,7 @@ def _version(seen: Seen) -> ModelVersion:
 def _models(found: Sequence[RegisteredModel]) -> list[RegisteredModel]:
     """The same with their latest versions and aliases as the caller sees them."""
     names = [model.name for model in found]
-    with _sight(names) as sight:
+    with caller().sight(names) as sight:
         latest = sight.latest(names)
         for model in found:
             model.latest_versions = [_version(seen) for seen in latest[model.name]]
