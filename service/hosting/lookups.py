@@ -9,10 +9,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, g, jsonify, request
 
 from service.domain.errors import InvalidInput
 from service.hosting.caller import caller
+from service.hosting.intake import taken
 from service.usecases.view_versions import Seen, download_uri
 
 _NUMBER = re.compile("[0-9]{1,9}")
@@ -77,8 +78,7 @@ def _one() -> Seen:
 
 
 def _parameter(name: str) -> str:
-    body = request.get_json(silent=True) if request.method == "POST" else None
-    value = body.get(name) if isinstance(body, dict) else request.args.get(name)
+    value = taken(request, g.route).get(name) if request.method == "POST" else request.args.get(name)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)  # by hand a version is a number; MLflow's clients send a text
     if not isinstance(value, str) or not value:
@@ -87,8 +87,7 @@ def _parameter(name: str) -> str:
 
 
 def _stages() -> Iterable[str]:
-    body = request.get_json(silent=True) if request.method == "POST" else None
-    found = body.get("stages", []) if isinstance(body, dict) else request.args.getlist("stages")
+    found = taken(request, g.route).get("stages", []) if request.method == "POST" else request.args.getlist("stages")
     if not isinstance(found, list) or not all(isinstance(stage, str) for stage in found):
         raise InvalidInput("stages must be a list of names.", field="stages")
     return found

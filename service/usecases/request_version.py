@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 
 from service.domain.errors import ConcurrentChange, InvalidInput, NotFound, RegistryError, Unavailable
@@ -12,6 +14,7 @@ from service.domain.layout import version_prefix
 from service.domain.model import Lineage, Manifest
 from service.domain.names import check_model_name
 from service.exports.mlmodel import MLmodel
+from service.usecases.claim_folders import claim
 from service.usecases.find_source import files_in, find_source
 from service.usecases.object_ports import ObjectStore
 from service.usecases.ports import Clock, RegistryStore, Transaction
@@ -133,17 +136,30 @@ def give_up(store: RegistryStore, model: str, version: int, message: str) -> Non
 def _freeze(store: RegistryStore, objects: ObjectStore, clock: Clock, started: Registration) -> None:
     asked = started.asked
     if asked.digest:
-        with store.transaction() as tx:
-            manifest = tx.models.manifest(asked.digest)
-        mlmodel = mlmodel_of(objects, version_prefix(asked.digest), manifest)
-        with store.transaction() as tx:
-            _finish(tx, clock, started, manifest, mlmodel)
+        with _kept(store, clock, asked.digest) as prefix:
+            with store.transaction() as tx:
+                manifest = tx.models.manifest(asked.digest)
+            mlmodel = mlmodel_of(objects, prefix, manifest)
+            with store.transaction() as tx:
+                _finish(tx, clock, started, manifest, mlmodel)
         return
     keys = [info.key for info in objects.list(asked.folder)]
     if not keys:
         raise NotFound("artifact", asked.folder, "The source has no files any more.")
     with frozen(store, objects, clock, asked.folder, keys) as (manifest, mlmodel), store.transaction() as tx:
         _finish(tx, clock, started, manifest, mlmodel)
+
+
+@contextmanager
+def _kept(store: RegistryStore, clock: Clock, digest: str) -> Iterator[str]:
+    """The folder of frozen bytes, which nobody collects until the block has ended."""
+    holder, prefix = str(uuid.uuid4()), version_prefix(digest)
+    claim(store, clock, holder, [prefix])
+    try:
+        yield prefix
+    finally:
+        with store.transaction() as tx:
+            tx.claims.release(holder)
 
 
 def _finish(tx: Transaction, clock: Clock, started: Registration, manifest: Manifest, mlmodel: MLmodel) -> None:
