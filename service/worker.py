@@ -15,12 +15,13 @@ from service.api.problem_documents import problem_document
 from service.domain.errors import RegistryError, Unavailable
 from service.settings import Settings
 from service.stores.job_connector import JobConnector
-from service.stores.queue import IMPORT_TASK, QUEUE, SCHEMA, WEBHOOK_QUEUE
+from service.stores.queue import IMPORT_TASK, QUEUE, REGISTER_QUEUE, REGISTER_TASK, SCHEMA, WEBHOOK_QUEUE
 from service.usecases.answer_once import forget_answers
 from service.usecases.collect_leftovers import Collector
 from service.usecases.decide_promotion import expire_promotions
 from service.usecases.deliver_webhooks import Deliverer
 from service.usecases.end_unfinished import end_unfinished
+from service.usecases.request_version import freeze_version, give_up
 from service.usecases.run_import import Importer
 from service.usecases.upload_archive import ArchiveUploads
 from service.usecases.watch_instances import forget_instances
@@ -35,6 +36,8 @@ STALLED = 10.0
 """Seconds without a heartbeat after which a worker counts as dead and its jobs are taken up again."""
 
 MAINTENANCE = "maintenance"
+REGISTRATIONS = 2
+"""Versions whose bytes are frozen at once."""
 DELIVERIES = 8
 """Webhooks that are sent to at once, each one event at a time: as many slow receivers hold up nobody else."""
 
@@ -55,6 +58,7 @@ def make_worker_app(
     )
     app = procrastinate.App(connector=connector)
     _add_import(app, Importer(parts.store, parts.objects, parts.tracking, parts.clock, problem_document))
+    _add_registration(app, parts)
     _add_maintenance(app, parts, make_collector(parts, settings))
     deliverer = deliverer or Deliverer(parts.store, parts.webhooks, parts.clock)
     add_webhook_tasks(app, parts, settings, deliverer)
@@ -76,13 +80,28 @@ def _add_import(app: procrastinate.App, importer: Importer) -> None:
         importer.run(import_id, last=context.job.attempts + 1 >= MAX_ATTEMPTS)
 
 
+def _add_registration(app: procrastinate.App, parts: Parts) -> None:
+    @app.task(
+        name=REGISTER_TASK,
+        queue=REGISTER_QUEUE,
+        pass_context=True,
+        retry=RetryStrategy(max_attempts=MAX_ATTEMPTS, exponential_wait=2, retry_exceptions={Unavailable}),
+    )
+    def register(context: JobContext, model: str, version: str) -> None:
+        if context.job.attempts >= MAX_ATTEMPTS:
+            give_up(parts.store, model, int(version), f"The registration ended {MAX_ATTEMPTS} workers.")
+            return
+        last = context.job.attempts + 1 >= MAX_ATTEMPTS
+        freeze_version(parts.store, parts.objects, parts.clock, model, int(version), last=last)
+
+
 def _add_maintenance(app: procrastinate.App, parts: Parts, collector: Collector) -> None:
     @app.periodic(cron="* * * * * */5")
     @app.task(name="retry-stalled", queue=MAINTENANCE, queueing_lock="retry-stalled")
     async def retry_stalled(timestamp: int) -> None:
         for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED):
             try:
-                if job.queue == QUEUE:
+                if job.queue in (QUEUE, REGISTER_QUEUE):
                     await app.job_manager.retry_job(job)
                 else:  # it comes again by itself
                     await app.job_manager.finish_job(job, procrastinate_jobs.Status.FAILED, delete_job=True)
@@ -95,6 +114,8 @@ def _add_maintenance(app: procrastinate.App, parts: Parts, collector: Collector)
         with parts.store.transaction() as tx:
             for import_id in tx.imports.requeue():
                 log.warning("import %s had lost its job", import_id)
+            for model, version in tx.registrations.requeue():
+                log.warning("the registration of version %d of %r had lost its job", version, model)
 
     @app.periodic(cron="17 * * * *")
     @app.task(name="collect-leftovers", queue=MAINTENANCE, queueing_lock="collect-leftovers")
@@ -127,15 +148,18 @@ def run_worker(app: procrastinate.App, concurrency: int) -> None:
 
 
 async def _run(app: procrastinate.App, concurrency: int) -> None:
-    """Two workers side by side: imports, which may take all they are given for minutes, hold up no delivery.
+    """Workers side by side: imports, which may take all they are given for minutes, hold up nobody who waits.
 
-    When one of them ends unasked, so does the other.
+    When one of them ends unasked, so do the others.
     """
     loop = asyncio.get_running_loop()
-    loop.set_default_executor(ThreadPoolExecutor(concurrency + DELIVERIES + 2, thread_name_prefix="job"))
+    loop.set_default_executor(
+        ThreadPoolExecutor(concurrency + REGISTRATIONS + DELIVERIES + 2, thread_name_prefix="job")
+    )
     async with app.open_async():
         workers = [
             asyncio.create_task(work(app, [QUEUE], concurrency)),
+            asyncio.create_task(work(app, [REGISTER_QUEUE], REGISTRATIONS)),
             asyncio.create_task(work(app, [WEBHOOK_QUEUE, MAINTENANCE], DELIVERIES + 2)),
         ]
         for name in (signal.SIGINT, signal.SIGTERM):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 from flask import request
@@ -13,7 +14,7 @@ from service.domain.environment import Environment
 from service.domain.identity import Principal, Scope
 from service.hosting.decisions import sees_everything
 from service.usecases.ports import Transaction
-from service.usecases.view_versions import View
+from service.usecases.view_versions import Sight, View
 from service.wiring import Parts
 
 _KEY = "model_registry.caller"
@@ -21,11 +22,20 @@ _KEY = "model_registry.caller"
 
 @dataclass(frozen=True)
 class Caller:
-    """`environment` is the one whose address was called, or that of the root; None where there is none."""
+    """`name` is that of the environment whose address was called, or of the root's; '' where there is none."""
 
     parts: Parts
     principal: Principal
-    environment: Environment | None
+    name: str
+
+    @cached_property
+    def environment(self) -> Environment | None:
+        """Raises NotFound(kind="environment")."""
+        with self.transaction() as tx:
+            return self._environment(tx)
+
+    def _environment(self, tx: Transaction) -> Environment | None:
+        return tx.environments.get(self.name) if self.name else None
 
     @property
     def view(self) -> View:
@@ -35,6 +45,12 @@ class Caller:
     def transaction(self) -> Iterator[Transaction]:
         with self.parts.store.transaction() as tx:
             yield tx
+
+    @contextmanager
+    def sight(self, models: Collection[str]) -> Iterator[Sight]:
+        """These models as the caller sees them, in one transaction."""
+        with self.transaction() as tx:
+            yield Sight(tx, View(self._environment(tx), sees_everything(self.principal)), models)
 
     def require_promote(self) -> Environment:
         """The environment, in which the caller may promote. Raises InvalidInput, NotAllowed."""

@@ -6,15 +6,15 @@ What is told comes from `service.usecases.view_versions`, as in MLflow's store (
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, g, jsonify, request
 
 from service.domain.errors import InvalidInput
 from service.hosting.caller import caller
-from service.usecases.view_versions import Seen, Sight, download_uri
+from service.hosting.intake import taken
+from service.usecases.view_versions import Seen, download_uri
 
 _NUMBER = re.compile("[0-9]{1,9}")
 
@@ -25,7 +25,7 @@ def lookup_routes(name: str) -> Blueprint:
     @routes.route("/mlflow/registered-models/get-latest-versions", methods=["GET", "POST"])
     def get_latest_versions() -> Response:
         model, stages = _parameter("name"), _stages()
-        with _sight(model) as sight:
+        with caller().sight([model]) as sight:
             sight.require(model)
             found = sight.latest([model], stages)[model]
         return jsonify({"model_versions": [shown(seen) for seen in found]} if found else {})
@@ -33,7 +33,7 @@ def lookup_routes(name: str) -> Blueprint:
     @routes.get("/mlflow/registered-models/alias")
     def get_by_alias() -> Response:
         model, alias = _parameter("name"), _parameter("alias")
-        with _sight(model) as sight:
+        with caller().sight([model]) as sight:
             return jsonify({"model_version": shown(sight.by_alias(model, alias))})
 
     @routes.get("/mlflow/model-versions/get")
@@ -69,24 +69,16 @@ def shown(seen: Seen) -> Mapping[str, Any]:
     return {key: value for key, value in told.items() if value is not None}
 
 
-@contextmanager
-def _sight(model: str) -> Iterator[Sight]:
-    by = caller()
-    with by.transaction() as tx:
-        yield Sight(tx, by.view, [model])
-
-
 def _one() -> Seen:
     model, version = _parameter("name"), _parameter("version")
     if not _NUMBER.fullmatch(version):
         raise InvalidInput(f"A version is a number, not {version[:80]!r}.", field="version")
-    with _sight(model) as sight:
+    with caller().sight([model]) as sight:
         return sight.one(model, int(version))
 
 
 def _parameter(name: str) -> str:
-    body = request.get_json(silent=True) if request.method == "POST" else None
-    value = body.get(name) if isinstance(body, dict) else request.args.get(name)
+    value = taken(request, g.route).get(name) if request.method == "POST" else request.args.get(name)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)  # by hand a version is a number; MLflow's clients send a text
     if not isinstance(value, str) or not value:
@@ -95,8 +87,7 @@ def _parameter(name: str) -> str:
 
 
 def _stages() -> Iterable[str]:
-    body = request.get_json(silent=True) if request.method == "POST" else None
-    found = body.get("stages", []) if isinstance(body, dict) else request.args.getlist("stages")
+    found = taken(request, g.route).get("stages", []) if request.method == "POST" else request.args.getlist("stages")
     if not isinstance(found, list) or not all(isinstance(stage, str) for stage in found):
         raise InvalidInput("stages must be a list of names.", field="stages")
     return found

@@ -10,7 +10,6 @@ from flask import Flask, Response, g, redirect, request
 
 from service.api import request_ids
 from service.domain.audit import Change
-from service.domain.environment import Environment
 from service.domain.identity import Principal
 from service.hosting import mlflow_errors, page_headers
 from service.hosting.artifact_store import SCHEME, ArtifactPath
@@ -29,7 +28,6 @@ from service.hosting.sign_in_pages import is_page, make_sign_in_pages
 from service.hosting.store_builders import STORE_URI
 from service.hosting.ui_page import UiPage
 from service.settings import Settings
-from service.usecases.ports import Transaction
 from service.usecases.record_change import record
 from service.wiring import Parts
 
@@ -38,7 +36,10 @@ ENVIRONMENTS = "/environments/"
 ENVIRONMENT = "model_registry.environment"
 """The name in an address below ENVIRONMENTS, as it goes with the request."""
 METHODS = ["GET", "POST", "PATCH", "PUT", "DELETE"]
-RECORDED = ("/mlflow/model-versions/transition-stage",)
+RECORDED = (
+    *(f"/mlflow/model-versions/{verb}" for verb in ("create", "delete", "transition-stage")),
+    *(f"/mlflow/registered-models/{verb}" for verb in ("create", "delete", "rename")),
+)
 """Routes whose use case records what they change."""
 ASKED = ("name", "version", "alias", "path")
 """Parameters that a record of a read tells."""
@@ -117,10 +118,9 @@ def _make_guard(settings: Settings, parts: Parts, mlflow: Wsgi) -> Flask:
         name = request.environ.get(ENVIRONMENT) or settings.default_environment
         g.route = admit(g.principal, request.method, request.path, environment=name)
         g.document = taken(request, g.route)
-        with parts.store.transaction() as tx:
-            environment = tx.environments.get(name) if name else None
-            _record_read(parts, tx, g.principal, environment)
-        Caller(parts, g.principal, environment).attach(request.environ)
+        Caller(parts, g.principal, name).attach(request.environ)
+        if name and parts.reads.share and not g.route.writes:
+            _record_read(parts, g.principal, name)
 
     def keep(change: Change) -> None:
         with parts.store.transaction() as tx:
@@ -128,8 +128,7 @@ def _make_guard(settings: Settings, parts: Parts, mlflow: Wsgi) -> Flask:
 
     def guard(path: ArtifactPath, write: bool) -> None:
         by = caller()
-        name = by.environment.name if by.environment else ""
-        decide_artifact(g.principal, path.path, path.digest, write, name, _in_stages(by))
+        decide_artifact(g.principal, path.path, path.digest, write, by.name, _in_stages(by))
         if write:
             path.require_writable()
             keep(stored(g.principal, request.method, path.path))
@@ -141,6 +140,7 @@ def _make_guard(settings: Settings, parts: Parts, mlflow: Wsgi) -> Flask:
     @app.route("/", defaults={"path": ""}, methods=METHODS)
     @app.route("/<path:path>", methods=METHODS)
     def forward(path: str) -> Response:
+        _ = caller().environment  # an address of no environment is refused before anything is answered there
         own = page.answer(g.route.path)
         if own is not None:
             return own
@@ -159,10 +159,9 @@ def _in_stages(by: Caller) -> frozenset[str]:
         return frozenset(item.digest for item in tx.stages.list(by.environment.name))
 
 
-def _record_read(parts: Parts, tx: Transaction, by: Principal, environment: Environment | None) -> None:
+def _record_read(parts: Parts, by: Principal, environment: str) -> None:
     """A read of an environment, if it is one of the sample."""
-    if environment is None or g.route.writes:
-        return
     asked = {"address": request.path, **{key: request.args[key] for key in ASKED if key in request.args}}
-    read = Change("view.read", by, environment=environment.name, model=asked.get("name", ""), after=asked)
-    parts.reads.record(tx, parts.clock, read)
+    read = Change("view.read", by, environment=environment, model=asked.get("name", ""), after=asked)
+    with parts.store.transaction() as tx:
+        parts.reads.record(tx, parts.clock, read)

@@ -6,7 +6,7 @@ read nor written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import wraps
@@ -14,18 +14,29 @@ from typing import Any, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from mlflow.entities.model_registry import ModelVersion, ModelVersionTag, RegisteredModel
+from mlflow.entities.model_registry.prompt_version import IS_PROMPT_TAG_KEY
 from mlflow.exceptions import MlflowException
+from mlflow.prompt.registry_utils import handle_resource_already_exist_error
 from mlflow.protos.databricks_pb2 import ErrorCode
 from mlflow.store.entities.paged_list import PagedList
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlRegisteredModel
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
-from mlflow.utils.validation import _validate_model_name, _validate_model_version
+from mlflow.utils.validation import (
+    _validate_model_name,
+    _validate_model_renaming,
+    _validate_model_version,
+    _validate_model_version_tag,
+    _validate_registered_model_tag,
+)
 
 from service.domain.errors import Conflict, InvalidInput, RegistryError
 from service.domain.promotion import PromotionState
-from service.hosting.caller import Caller, caller
+from service.hosting.caller import caller
 from service.hosting.mlflow_errors import code_of
 from service.stores import tables as t
+from service.usecases.create_model import create_model
+from service.usecases.delete_version import delete_model, delete_version, rename_model
+from service.usecases.request_version import VersionRequest, request_version
 from service.usecases.transition_version import transition_version
 from service.usecases.view_versions import DIGEST_TAG, NONE, Seen, Sight, View, download_uri
 
@@ -65,6 +76,16 @@ class RegistryStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow's base cla
     def _get_latest_versions_for_models(self, session: Any, model_names: list[str]) -> dict[str, list[Any]]:
         return {name: [] for name in model_names}  # `_models` tells them
 
+    def _get_search_model_versions_filter_clauses(self, parsed_filters: list[dict[str, Any]], dialect: str) -> Any:
+        """The digest is told as a tag, but no row of MLflow's says it."""
+        query = super()._get_search_model_versions_filter_clauses(
+            [each for each in parsed_filters if each["key"] != DIGEST_TAG], dialect
+        )
+        for each in parsed_filters:
+            if each["key"] == DIGEST_TAG:
+                query = query.where(_has_digest(each["comparator"], each["value"]))
+        return query
+
     # Models
 
     @_in_our_words
@@ -72,6 +93,37 @@ class RegistryStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow's base cla
         with self.ManagedSessionMaker() as session:
             found = self._get_registered_model(session, name, eager=True).to_mlflow_entity([])
         return _models([found])[0]
+
+    @_in_our_words
+    def create_registered_model(
+        self, name: str, tags: Any = None, description: str | None = None, deployment_job_id: str | None = None
+    ) -> RegisteredModel:
+        _validate_model_name(name)
+        told = {tag.key: tag.value for tag in tags or ()}
+        for key, value in told.items():
+            _validate_registered_model_tag(key, value)
+        _check_no_prompt(told)
+        by = caller()
+        with by.transaction() as tx:
+            made = create_model(tx, by.parts.clock, by.principal, name, description or "", told)
+            prompt = not made and tx.models.is_prompt(name)
+        if not made:
+            handle_resource_already_exist_error(name, prompt, False)
+        return self.get_registered_model(name)
+
+    @_in_our_words
+    def rename_registered_model(self, name: str, new_name: str) -> RegisteredModel:
+        _validate_model_renaming(new_name)
+        by = caller()
+        with by.transaction() as tx:
+            rename_model(tx, by.parts.clock, by.principal, name, new_name)
+        return self.get_registered_model(new_name)
+
+    @_in_our_words
+    def delete_registered_model(self, name: str) -> None:
+        by = caller()
+        with by.transaction() as tx:
+            delete_model(tx, by.parts.clock, by.principal, name)
 
     @_in_our_words
     def search_registered_models(self, *args: Any, **kwargs: Any) -> PagedList:
@@ -85,9 +137,40 @@ class RegistryStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow's base cla
     # Versions
 
     @_in_our_words
+    def create_model_version(
+        self,
+        name: str,
+        source: str,
+        run_id: str | None = None,
+        tags: Any = None,
+        run_link: str | None = None,
+        description: str | None = None,
+        local_model_path: str | None = None,
+        model_id: str | None = None,
+    ) -> ModelVersion:
+        """The bytes are frozen: PENDING_REGISTRATION until they are, which a client waits for."""
+        _validate_model_name(name)
+        told = {tag.key: tag.value for tag in tags or ()}
+        for key, value in told.items():
+            _validate_model_version_tag(key, value)
+        _check_no_prompt(told)
+        told.pop(DIGEST_TAG, None)  # a copy of a version brings it along
+        asked = VersionRequest(name, source, run_id or "", model_id or "", description or "", run_link or "", told)
+        by = caller()
+        number = request_version(by.parts.store, by.parts.objects, by.parts.clock, by.principal, asked)
+        return self.get_model_version(name, number)
+
+    @_in_our_words
+    def delete_model_version(self, name: str, version: Any) -> None:
+        number = _validate_model_version(version)
+        by = caller()
+        with by.transaction() as tx:
+            delete_version(tx, by.parts.clock, by.principal, name, number)
+
+    @_in_our_words
     def get_latest_versions(self, name: str, stages: Sequence[str] | None = None) -> list[ModelVersion]:
         _validate_model_name(name)
-        with _sight([name]) as sight:
+        with caller().sight([name]) as sight:
             sight.require(name)
             return [_version(seen) for seen in sight.latest([name], stages or ())[name]]
 
@@ -98,7 +181,7 @@ class RegistryStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow's base cla
     @_in_our_words
     def get_model_version_by_alias(self, name: str, alias: str) -> ModelVersion:
         _validate_model_name(name)
-        with _sight([name]) as sight:
+        with caller().sight([name]) as sight:
             return _version(sight.by_alias(name, alias))
 
     @_in_our_words
@@ -109,7 +192,7 @@ class RegistryStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow's base cla
     def search_model_versions(self, *args: Any, **kwargs: Any) -> PagedList:
         page = super().search_model_versions(*args, **kwargs)
         keys = [(version.name, int(version.version)) for version in page]
-        with _sight({name for name, _ in keys}) as sight:
+        with caller().sight({name for name, _ in keys}) as sight:
             return PagedList([_version(seen) for seen in sight.many(keys)], page.token)
 
     @_in_our_words
@@ -170,18 +253,25 @@ def _shown(model: Any) -> list[sa.ColumnElement[bool]]:
     return [(here.where(a.version == model.version) if model is SqlModelVersion else here).exists()]
 
 
-@contextmanager
-def _sight(models: Iterable[str]) -> Iterator[Sight]:
-    by: Caller = caller()
-    with by.transaction() as tx:
-        yield Sight(tx, by.view, list(models))
+def _has_digest(comparator: str, value: str) -> sa.ColumnElement[bool]:
+    v = t.versions.c
+    same = {"=": v.digest == value, "!=": v.digest != value}
+    if comparator not in same:
+        raise InvalidInput(f"{DIGEST_TAG} can be compared by = and !=.", field="filter")
+    here = (v.model == SqlModelVersion.name) & (v.version == SqlModelVersion.version)
+    return sa.exists().where(here, same[comparator])
 
 
 def _one(name: str, version: Any) -> Seen:
     _validate_model_name(name)
     number = _validate_model_version(version)
-    with _sight([name]) as sight:
+    with caller().sight([name]) as sight:
         return sight.one(name, number)
+
+
+def _check_no_prompt(tags: Mapping[str, str]) -> None:
+    if tags.get(IS_PROMPT_TAG_KEY, "").lower() == "true":
+        raise InvalidInput("Prompts come with exports; none is made here.", field="tags")
 
 
 def _check_tag(key: str) -> None:
@@ -212,7 +302,7 @@ def _version(seen: Seen) -> ModelVersion:
 def _models(found: Sequence[RegisteredModel]) -> list[RegisteredModel]:
     """The same with their latest versions and aliases as the caller sees them."""
     names = [model.name for model in found]
-    with _sight(names) as sight:
+    with caller().sight(names) as sight:
         latest = sight.latest(names)
         for model in found:
             model.latest_versions = [_version(seen) for seen in latest[model.name]]

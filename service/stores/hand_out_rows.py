@@ -29,7 +29,7 @@ _ROW = "seq, at, action, environment, model, subject, CASE WHEN action = 'stage.
 _PREPARED = {
     "environment (bytea, text)": f"{_ASKED}, {_STAGES} {_BY}",
     "stage (bytea, text, text, text)": f"""
-        {_ASKED}, {_STAGES}, EXISTS (SELECT FROM registry.models WHERE name = $3) AS has_model,
+        {_ASKED}, {_STAGES}, EXISTS (SELECT FROM registry.models WHERE name = $3 AND deleted_at IS NULL) AS has_model,
         v.*, a.revision, a.assigned_by, a.assigned_at, a.comment
         {_BY}
         LEFT JOIN registry.assignments a ON a.environment = $2 AND a.model = $3 AND a.stage = $4

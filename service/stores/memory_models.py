@@ -11,8 +11,15 @@ from service.domain.layout import version_uri
 from service.domain.model import Lineage, Manifest, ModelVersion, RegisteredModel, Withdrawal
 from service.stores.memory_state import HeldModel, HeldPrompt, HeldVersion, MlflowModel, State
 from service.stores.plain import plain
-from service.usecases.model_ports import ModelDetails, NewPrompt, NewVersion, PromptVersion, RunInfo
-from service.usecases.view_ports import KnownVersion
+from service.usecases.model_ports import (
+    LoggedModelInfo,
+    ModelDetails,
+    NewPrompt,
+    NewVersion,
+    PromptVersion,
+    RunInfo,
+)
+from service.usecases.view_ports import Key, KnownVersion
 
 _LINEAGE_FIELDS = {field.name for field in fields(Lineage)}
 
@@ -23,7 +30,7 @@ class MemoryModels:
 
     def get(self, name: str) -> RegisteredModel:
         held = self._state.models.get(name)
-        if held is None:
+        if held is None or held.deleted:
             raise NotFound("model", name)
         theirs = self._state.mlflow_models[name]
         return RegisteredModel(
@@ -33,18 +40,80 @@ class MemoryModels:
             tags=dict(theirs.tags),
             aliases=dict(theirs.aliases),
             created_at=held.created_at,
-            versions=tuple(sorted(number for model, number in self._state.versions if model == name)),
+            versions=tuple(
+                sorted(key[1] for key, of in self._state.versions.items() if key[0] == name and not of.deleted)
+            ),
         )
 
     def list(self) -> Sequence[RegisteredModel]:
-        return [self.get(name) for name in sorted(self._state.models)]
+        return [self.get(name) for name, held in sorted(self._state.models.items()) if not held.deleted]
 
     def version(self, model: str, version: int) -> ModelVersion:
         held = self._state.versions.get((model, version))
-        if held is None:
+        if held is None or held.deleted:
             self.get(model)
-            raise NotFound("version", str(version), f"Model {model!r} has no version {version}.")
+            raise NotFound("version", str(version), self._absence(model, version))
         return held.version
+
+    def _absence(self, model: str, version: int) -> str:
+        """Why there is no such version, in a sentence."""
+        asked = self._state.registrations.get((model, version))
+        match asked.state if asked else "":
+            case "pending":
+                return f"Version {version} of {model!r} is still being registered; wait until it is READY."
+            case "failed":
+                return f"Version {version} of {model!r} could not be registered and has no bytes."
+            case _:
+                return f"Model {model!r} has no version {version}."
+
+    def delete_version(self, model: str, version: int, by: str, at: datetime) -> None:
+        if version not in self.numbers(model):
+            raise NotFound("version", str(version), f"Model {model!r} has no version {version}.")
+        self._bury((model, version))
+        theirs = self._state.mlflow_models[model]
+        left = {alias: number for alias, number in theirs.aliases.items() if number != version}
+        self._state.mlflow_models[model] = replace(theirs, aliases=left)
+
+    def _bury(self, key: Key) -> None:
+        self._state.known.pop(key, None)
+        if key in self._state.versions:
+            self._state.versions[key] = replace(self._state.versions[key], deleted=True)
+        if key in self._state.registrations:
+            self._state.registrations[key] = replace(self._state.registrations[key], state="deleted")
+
+    def delete(self, model: str, by: str, at: datetime) -> Sequence[int]:
+        numbers = self.numbers(model)
+        for key in [*self._state.versions, *self._state.registrations]:
+            if key[0] == model:
+                self._bury(key)
+        del self._state.mlflow_models[model]
+        if model in self._state.models:
+            self._state.models[model] = replace(self._state.models[model], deleted=True)
+        return numbers
+
+    def rename(self, model: str, name: str, at: datetime) -> None:
+        self.get(model)
+        used = {*self._state.models, *self._state.mlflow_models, *(key[0] for key in self._state.registrations)}
+        if name in used or self.is_prompt(name):
+            raise Conflict(f"The name {name!r} is taken, or was; choose another.", field="new_name")
+        self._state.models[name] = self._state.models.pop(model)
+        self._state.mlflow_models[name] = self._state.mlflow_models.pop(model)
+        for key in [key for key in self._state.versions if key[0] == model]:
+            held = self._state.versions.pop(key)
+            self._state.versions[name, key[1]] = replace(held, version=replace(held.version, model=name))
+        for key in [key for key in self._state.known if key[0] == model]:
+            self._state.known[name, key[1]] = replace(self._state.known.pop(key), model=name)
+        for key in [key for key in self._state.registrations if key[0] == model]:
+            self._state.registrations[name, key[1]] = self._state.registrations.pop(key)
+
+    def was_in_a_stage(self, model: str) -> bool:
+        return any(place.model == model for place in self._state.transitions)
+
+    def numbers(self, model: str) -> Sequence[int]:
+        if model not in self._state.mlflow_models:
+            raise NotFound("model", model)
+        known = {number for name, number in self._state.known if name == model}
+        return sorted(known | self._state.mlflow_models[model].versions)
 
     def of_digest(self, model: str, digest: str) -> Sequence[ModelVersion]:
         numbers = sorted(self.get(model).versions, reverse=True)
@@ -72,6 +141,11 @@ class MemoryModels:
     def logged_model_uri(self, run_id: str, name: str) -> str | None:
         return self._state.logged_models.get((run_id, name))
 
+    def logged_model(self, model_id: str) -> LoggedModelInfo:
+        if model_id not in self._state.logged_models_by_id:
+            raise NotFound("logged model", model_id)
+        return self._state.logged_models_by_id[model_id]
+
     def imported_run(self, workspace: str, original_run_id: str) -> RunInfo:
         run_id = self._state.original_runs.get((workspace, original_run_id))
         if run_id is None:
@@ -80,7 +154,7 @@ class MemoryModels:
 
     def owner(self, name: str) -> str | None:
         held = self._state.models.get(name)
-        if held is not None:
+        if held is not None and not held.deleted:
             return held.workspace
         for (prompt, _), version in self._state.prompts.items():
             if prompt == name:
@@ -104,8 +178,10 @@ class MemoryModels:
             )
         if self.is_prompt(name):
             raise Conflict(f"{name!r} is a prompt, which has no files; choose another name.", field="model_name")
-        made = name not in self._state.models
-        self._state.models.setdefault(name, HeldModel(workspace, datetime.now(UTC)))
+        held = self._state.models.get(name)
+        made = held is None or held.deleted
+        if made:
+            self._state.models[name] = HeldModel(workspace, datetime.now(UTC))
         self._state.mlflow_models.setdefault(name, MlflowModel())
         return made
 
@@ -152,9 +228,15 @@ class MemoryModels:
         existing = self._already(new)
         if existing is not None:
             return existing
+        version = self.write(new, self.free_number(new.model, new.number))
+        self._state.known[version.model, version.version] = _known(new, version)
+        return version
+
+    def write(self, new: NewVersion, number: int) -> ModelVersion:
+        """Our record and the manifest."""
         version = ModelVersion(
             model=new.model,
-            version=self._free_number(new),
+            version=number,
             digest=new.manifest.digest,
             size=new.manifest.size,
             run_id=new.run_id,
@@ -168,7 +250,6 @@ class MemoryModels:
         self._state.manifests[version.digest] = new.manifest
         held = HeldVersion(version, new.workspace, new.original_model, new.original_version, dict(new.tags or {}))
         self._state.versions[version.model, version.version] = held
-        self._state.known[version.model, version.version] = _known(new, version)
         return version
 
     def add_prompt(self, new: NewPrompt) -> PromptVersion:
@@ -199,6 +280,7 @@ class MemoryModels:
         for held in self._state.versions.values():
             if (
                 new.original_version
+                and not held.deleted
                 and (held.version.model, held.version.digest) == (new.model, new.manifest.digest)
                 and (held.workspace, held.original_model, held.original_version)
                 == (new.workspace, new.original_model, new.original_version)
@@ -206,12 +288,11 @@ class MemoryModels:
                 return held.version
         return None
 
-    def _free_number(self, new: NewVersion) -> int:
-        taken = {number for model, number in self._state.versions if model == new.model}
-        taken |= self._state.mlflow_models[new.model].versions
-        if new.number is not None and new.number not in taken:
-            return new.number
-        return max(taken, default=0) + 1
+    def free_number(self, model: str, wanted: int | None = None) -> int:
+        """One that no version has or had."""
+        taken = {number for name, number in (*self._state.versions, *self._state.registrations) if name == model}
+        taken |= self._state.mlflow_models[model].versions
+        return wanted if wanted is not None and wanted not in taken else max(taken, default=0) + 1
 
 
 def _known(new: NewVersion, version: ModelVersion) -> KnownVersion:

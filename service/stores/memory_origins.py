@@ -30,7 +30,7 @@ class MemoryOrigins:
         return [
             Origin(workspace, original_name, name, name, held.lineage.get("import_id", ""), held.lineage)
             for name, held in sorted(self._state.models.items())
-            if (held.workspace, held.lineage.get("original_model")) == (workspace, original_name)
+            if (held.workspace, held.lineage.get("original_model"), held.deleted) == (workspace, original_name, False)
         ]
 
     def versions(self, workspace: str, original_model: str, original_version: str) -> Sequence[VersionOrigin]:
@@ -38,5 +38,5 @@ class MemoryOrigins:
         return [
             VersionOrigin(*wanted, held.version.model, held.version.version, held.version.digest)
             for _, held in sorted(self._state.versions.items())
-            if (held.workspace, held.original_model, held.original_version) == wanted
+            if (held.workspace, held.original_model, held.original_version) == wanted and not held.deleted
         ]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from service.domain.errors import NotFound
 from service.domain.history import Transition
+from service.domain.layout import folder_of, logged_model_of
 from service.domain.policy_facts import Evaluation
 from service.stores.memory_audit import MemoryAudit
 from service.stores.memory_events import MemoryDeliveries, MemoryEvents, MemoryWebhooks
@@ -22,11 +23,12 @@ from service.stores.memory_places import MemoryEnvironments, MemoryTokens, Memor
 from service.stores.memory_policies import MemoryPolicies
 from service.stores.memory_promotions import MemoryAnswers, MemoryPromotions
 from service.stores.memory_references import MemoryReferences
+from service.stores.memory_registrations import MemoryRegistrations
 from service.stores.memory_stages import MemoryStages
 from service.stores.memory_state import MlflowModel, State
 from service.stores.memory_uploads import MemoryUploads
 from service.stores.memory_views import MemoryViews
-from service.usecases.model_ports import Origin, RunInfo
+from service.usecases.model_ports import LoggedModelInfo, Origin, RunInfo
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class MemoryTransaction:
     models: MemoryModels
     stages: MemoryStages
     views: MemoryViews
+    registrations: MemoryRegistrations
     origins: MemoryOrigins
     references: MemoryReferences
     instances: MemoryInstances
@@ -71,6 +74,7 @@ class MemoryTransaction:
             models=models,
             stages=MemoryStages(state, environments, models),
             views=MemoryViews(state),
+            registrations=MemoryRegistrations(state, models),
             origins=MemoryOrigins(state),
             references=MemoryReferences(state),
             instances=MemoryInstances(state),
@@ -142,6 +146,8 @@ class MemoryRegistry:
             if run_id not in tx.state.runs:
                 raise NotFound("run", run_id)
             tx.state.logged_models[run_id, name] = uri
+            model_id = logged_model_of(folder_of(uri) or "") or f"m-{len(tx.state.logged_models_by_id)}"
+            tx.state.logged_models_by_id[model_id] = LoggedModelInfo(model_id, run_id, uri)
 
     def add_measurements(self, run_id: str, params: Mapping[str, str], metrics: Mapping[str, float]) -> None:
         """The run's params and latest metrics. Raises NotFound(kind="run")."""
@@ -199,6 +205,7 @@ class MemoryRegistry:
         """Forget what was queued."""
         with self.transaction() as tx:
             tx.state.queued.clear()
+            tx.state.registering.clear()
 
     def jobs(self) -> Sequence[tuple[str, str]]:
         """Task and subject of every job for events and webhooks, in the order of queueing."""

@@ -65,10 +65,14 @@ class MemoryStages:
                 change.revision < below
                 and change.version is not None
                 and change.version != other_than
-                and self._models.version(place.model, change.version).withdrawn is None
+                and self._may_come_back(place.model, change.version)
             ):
                 return change
         return None
+
+    def _may_come_back(self, model: str, version: int) -> bool:
+        held = self._state.versions[model, version]
+        return held.version.withdrawn is None and not held.deleted
 
     def current(self, environment: str, model: str, stage: str) -> tuple[Assignment, ModelVersion]:
         self._require_stage(environment, stage)

@@ -22,7 +22,8 @@ from service.domain.uploading import Upload
 from service.domain.webhook import Delivery, Webhook
 from service.domain.workspace import Workspace
 from service.exports.prompts import PromptRecord
-from service.usecases.model_ports import Origin, RunInfo
+from service.usecases.model_ports import LoggedModelInfo, Origin, RunInfo
+from service.usecases.registration_ports import Registration
 from service.usecases.stage_ports import Answer
 from service.usecases.view_ports import Key, KnownVersion
 
@@ -39,11 +40,12 @@ class HeldImport:
 
 @dataclass(frozen=True)
 class HeldModel:
-    """`workspace` is empty for a model of the registry's own."""
+    """`workspace` is empty for a model of the registry's own; `deleted` leaves the name free."""
 
     workspace: str
     created_at: datetime
     lineage: Mapping[str, Any] = field(default_factory=dict)
+    deleted: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,15 @@ class HeldVersion:
     original_model: str
     original_version: str
     tags: Mapping[str, str] = field(default_factory=dict)
+    deleted: bool = False
+
+
+@dataclass(frozen=True)
+class HeldRegistration:
+    """`state` is pending, ready, failed or deleted."""
+
+    registration: Registration
+    state: str = "pending"
 
 
 @dataclass(frozen=True)
@@ -111,6 +122,9 @@ class State:
     mlflow_models: dict[str, MlflowModel] = field(default_factory=dict)
     versions: dict[tuple[str, int], HeldVersion] = field(default_factory=dict)
     known: dict[Key, KnownVersion] = field(default_factory=dict)
+    registrations: dict[Key, HeldRegistration] = field(default_factory=dict)
+    registering: dict[Key, None] = field(default_factory=dict)
+    logged_models_by_id: dict[str, LoggedModelInfo] = field(default_factory=dict)
     experiment_origins: dict[tuple[str, str, str], Origin] = field(default_factory=dict)
     logged_model_origins: dict[tuple[str, str], Origin] = field(default_factory=dict)
     manifests: dict[str, Manifest] = field(default_factory=dict)

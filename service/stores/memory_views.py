@@ -27,7 +27,7 @@ class MemoryViews:
 
     def highest(self, models: Collection[str], beside: Collection[Key]) -> Mapping[str, int]:
         found: dict[str, int] = {}
-        for model, number in sorted({*self._state.known}):
+        for model, number in sorted(self._state.known):
             if model in models and (model, number) not in beside:
                 found[model] = number
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,10 +12,19 @@ from service.domain.errors import NotFound
 from service.domain.model import Manifest, ManifestFile, ModelVersion, RegisteredModel, Withdrawal
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
+from service.stores.deletion_rows import DeletionWriter
 from service.stores.plain import plain
 from service.stores.prompt_rows import PromptWriter
+from service.stores.registration_tables import registrations
 from service.stores.version_rows import VersionWriter, is_older, mlflow_has_model, upsert, version_of
-from service.usecases.model_ports import ModelDetails, NewPrompt, NewVersion, PromptVersion, RunInfo
+from service.usecases.model_ports import (
+    LoggedModelInfo,
+    ModelDetails,
+    NewPrompt,
+    NewVersion,
+    PromptVersion,
+    RunInfo,
+)
 
 Rows = list[Any]
 
@@ -24,13 +34,13 @@ class PostgresModels:
         self._connection = connection
 
     def get(self, name: str) -> RegisteredModel:
-        found = self._registered(t.models.c.name == name)
+        found = self._registered((t.models.c.name == name) & t.models.c.deleted_at.is_(None))
         if not found:
             raise NotFound("model", name)
         return found[0]
 
     def list(self) -> Sequence[RegisteredModel]:
-        return self._registered(sa.true())
+        return self._registered(t.models.c.deleted_at.is_(None))
 
     def _registered(self, condition: sa.ColumnElement[bool]) -> Sequence[RegisteredModel]:
         """Ours, with what MLflow's clients may change (description, tags, aliases) from MLflow's rows."""
@@ -43,7 +53,7 @@ class PostgresModels:
         versions = self._grouped(
             sa.select(t.models.c.name, t.versions.c.version)
             .join_from(t.models, t.versions, t.versions.c.model == t.models.c.name)
-            .where(condition)
+            .where(condition, t.versions.c.deleted_at.is_(None))
             .order_by(t.versions.c.version)
         )
         tags = self._grouped(self._beside(m.registered_model_tags, "key", "value").where(condition))
@@ -75,7 +85,9 @@ class PostgresModels:
         return groups
 
     def of_digest(self, model: str, digest: str) -> Sequence[ModelVersion]:
-        query = sa.select(t.versions).where(t.versions.c.model == model, t.versions.c.digest == digest)
+        query = sa.select(t.versions).where(
+            t.versions.c.model == model, t.versions.c.digest == digest, t.versions.c.deleted_at.is_(None)
+        )
         found = [version_of(row) for row in self._connection.execute(query.order_by(t.versions.c.version.desc()))]
         if not found:
             self.get(model)
@@ -84,7 +96,7 @@ class PostgresModels:
     def withdraw(self, model: str, version: int, withdrawal: Withdrawal | None) -> ModelVersion:
         row = self._connection.execute(
             sa.update(t.versions)
-            .where(t.versions.c.model == model, t.versions.c.version == version)
+            .where(t.versions.c.model == model, t.versions.c.version == version, t.versions.c.deleted_at.is_(None))
             .values(
                 withdrawn_reason=withdrawal and withdrawal.reason,
                 withdrawn_by=withdrawal and withdrawal.by,
@@ -98,10 +110,46 @@ class PostgresModels:
         row = self._connection.execute(
             sa.select(t.versions).where(t.versions.c.model == model, t.versions.c.version == version)
         ).one_or_none()
-        if row is None:
+        if row is None or row.deleted_at is not None:
             self.get(model)
-            raise NotFound("version", str(version), f"Model {model!r} has no version {version}.")
+            raise NotFound("version", str(version), self._absence(model, version))
         return version_of(row)
+
+    def _absence(self, model: str, version: int) -> str:
+        """Why there is no such version, in a sentence."""
+        state = self._connection.scalar(
+            sa.select(registrations.c.state).where(registrations.c.model == model, registrations.c.version == version)
+        )
+        match state:
+            case "pending":
+                return f"Version {version} of {model!r} is still being registered; wait until it is READY."
+            case "failed":
+                return f"Version {version} of {model!r} could not be registered and has no bytes."
+            case _:
+                return f"Model {model!r} has no version {version}."
+
+    def delete_version(self, model: str, version: int, by: str, at: datetime) -> None:
+        if version not in self.numbers(model):
+            raise NotFound("version", str(version), f"Model {model!r} has no version {version}.")
+        DeletionWriter(self._connection).version(model, version, by, at)
+
+    def delete(self, model: str, by: str, at: datetime) -> Sequence[int]:
+        numbers = self.numbers(model)
+        DeletionWriter(self._connection).model(model, by, at)
+        return numbers
+
+    def rename(self, model: str, name: str, at: datetime) -> None:
+        self.get(model)
+        DeletionWriter(self._connection).rename(model, name, at)
+
+    def was_in_a_stage(self, model: str) -> bool:
+        query = sa.select(t.transitions.c.model).where(t.transitions.c.model == model).limit(1)
+        return self._connection.scalar(query) is not None
+
+    def numbers(self, model: str) -> Sequence[int]:
+        if not mlflow_has_model(self._connection, model):
+            raise NotFound("model", model)
+        return DeletionWriter(self._connection).numbers(model)
 
     def manifest(self, digest: str) -> Manifest:
         files = self._connection.scalar(sa.select(t.manifests.c.files).where(t.manifests.c.digest == digest))
@@ -132,6 +180,15 @@ class PostgresModels:
         )
         return uri
 
+    def logged_model(self, model_id: str) -> LoggedModelInfo:
+        g = m.logged_models.c
+        row = self._connection.execute(
+            sa.select(m.logged_models).where(g.model_id == model_id, g.lifecycle_stage == "active")
+        ).one_or_none()
+        if row is None:
+            raise NotFound("logged model", model_id)
+        return LoggedModelInfo(model_id, row.source_run_id or "", row.artifact_location)
+
     def imported_run(self, workspace: str, original_run_id: str) -> RunInfo:
         return self._run(
             (t.runs.c.workspace == workspace) & (t.runs.c.original_run_id == original_run_id), original_run_id
@@ -155,11 +212,17 @@ class PostgresModels:
         )
 
     def is_prompt(self, name: str) -> bool:
-        return self._connection.scalar(sa.select(t.prompts.c.name).where(t.prompts.c.name == name)) is not None
+        g = m.registered_model_tags.c
+        theirs = sa.select(g.name).where(
+            g.workspace == m.WORKSPACE, g.name == name, g.key == "mlflow.prompt.is_prompt", g.value == "true"
+        )
+        query = sa.union_all(sa.select(t.prompts.c.name).where(t.prompts.c.name == name), theirs)
+        return self._connection.execute(query).first() is not None
 
     def owner(self, name: str) -> str | None:
         ours = sa.union_all(
-            *(sa.select(table.c.workspace).where(table.c.name == name) for table in (t.models, t.prompts))
+            sa.select(t.models.c.workspace).where(t.models.c.name == name, t.models.c.deleted_at.is_(None)),
+            sa.select(t.prompts.c.workspace).where(t.prompts.c.name == name),
         )
         row = self._connection.execute(ours).one_or_none()
         if row is not None:

@@ -67,7 +67,11 @@ class PostgresOrigins:
     def models(self, workspace: str, original_name: str) -> Sequence[Origin]:
         rows = self._connection.execute(
             sa.select(t.models)
-            .where(t.models.c.workspace == workspace, t.models.c.lineage["original_model"].astext == original_name)
+            .where(
+                t.models.c.workspace == workspace,
+                t.models.c.lineage["original_model"].astext == original_name,
+                t.models.c.deleted_at.is_(None),
+            )
             .order_by(t.models.c.name)
         )
         return [
@@ -83,6 +87,7 @@ class PostgresOrigins:
                 v.c.workspace == workspace,
                 v.c.original_model == original_model,
                 v.c.original_version == original_version,
+                v.c.deleted_at.is_(None),
             )
             .order_by(v.c.model, v.c.version)
         )

@@ -27,6 +27,7 @@ from service.stores.policy_rows import PostgresPolicies
 from service.stores.promotion_rows import PostgresPromotions
 from service.stores.queue import JobQueue
 from service.stores.references import PostgresReferences
+from service.stores.registration_rows import PostgresRegistrations
 from service.stores.stage_rows import PostgresStages
 from service.stores.upload_rows import PostgresUploads
 from service.stores.view_rows import PostgresViews
@@ -91,6 +92,7 @@ class PostgresTransaction:
     models: PostgresModels
     stages: PostgresStages
     views: PostgresViews
+    registrations: PostgresRegistrations
     origins: PostgresOrigins
     references: PostgresReferences
     instances: PostgresInstances
@@ -131,6 +133,7 @@ class PostgresRegistry:
                 models=models,
                 stages=PostgresStages(connection, environments),
                 views=PostgresViews(connection),
+                registrations=PostgresRegistrations(connection, self._queue, models),
                 origins=PostgresOrigins(connection),
                 references=PostgresReferences(connection),
                 instances=PostgresInstances(connection),

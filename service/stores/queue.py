@@ -17,10 +17,13 @@ SCHEMA = "jobs"
 IMPORT_TASK = "import"
 QUEUE = "imports"
 LOCK = "import:"
+REGISTER_TASK = "register-version"
+REGISTER_QUEUE = "registrations"
 HAND_ON_TASK = "hand-on-events"
 DELIVER_TASK = "deliver-webhook"
 WEBHOOK_QUEUE = "webhooks"
 _WEBHOOK_LOCK = "webhook:"
+_REGISTER_LOCK = "register:"
 
 _jobs = sa.table("procrastinate_jobs", sa.column("lock", sa.Text), sa.column("status"), schema=SCHEMA)
 
@@ -64,13 +67,27 @@ class JobQueue:
         )
         return frozenset(lock.removeprefix(_WEBHOOK_LOCK) for lock in locks)
 
-    def _defer(self, connection: sa.Connection, task: str, queue: str, lock: str, **arguments: str) -> None:
+    def register(self, connection: sa.Connection, model: str, version: int, wait: int = 0) -> None:
+        """Queue the freezing of a version's bytes for `wait` seconds from now."""
+        lock = f"{_REGISTER_LOCK}{version}:{model}"
+        self._defer(connection, REGISTER_TASK, REGISTER_QUEUE, lock=lock, wait=wait, model=model, version=str(version))
+
+    def registers(self, model: sa.ColumnElement[str], version: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+        """Whether a job of the version's registration waits or runs."""
+        return self._busy(_REGISTER_LOCK + sa.cast(version, sa.Text) + ":" + model)
+
+    def _defer(
+        self, connection: sa.Connection, task: str, queue: str, lock: str, wait: int = 0, **arguments: str
+    ) -> None:
         connection.execute(sa.text(f"SET LOCAL search_path TO {SCHEMA}, public"))
-        self._app.configure_task(task, queue=queue, lock=lock, connection=connection).defer(**arguments)
+        when = {"seconds": wait} if wait else None
+        job = self._app.configure_task(task, queue=queue, lock=lock, connection=connection, schedule_in=when)
+        job.defer(**arguments)
         connection.execute(sa.text("SET LOCAL search_path TO DEFAULT"))
 
     def holds(self, import_id: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
         """Whether a job of the import waits or runs."""
-        return sa.exists().where(
-            _jobs.c.lock == LOCK + sa.cast(import_id, sa.Text), sa.cast(_jobs.c.status, sa.Text).in_(("todo", "doing"))
-        )
+        return self._busy(LOCK + sa.cast(import_id, sa.Text))
+
+    def _busy(self, lock: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+        return sa.exists().where(_jobs.c.lock == lock, sa.cast(_jobs.c.status, sa.Text).in_(("todo", "doing")))

@@ -104,7 +104,8 @@ class PostgresStages:
 
     def restorable(self, place: Place, below: int, other_than: int | None) -> Transition | None:
         withdrawn = sa.select(t.versions.c.version).where(
-            t.versions.c.model == place.model, t.versions.c.withdrawn_at.is_not(None)
+            t.versions.c.model == place.model,
+            t.versions.c.withdrawn_at.is_not(None) | t.versions.c.deleted_at.is_not(None),
         )
         query = _NEWEST.where(
             t.transitions.c.revision < below,
@@ -137,7 +138,12 @@ class PostgresStages:
         """Which part of the address leads nowhere."""
         if stage not in self._environments.get(environment).stages:
             return no_stage(Place(environment, model, stage))
-        if self._connection.scalar(sa.select(t.models.c.name).where(t.models.c.name == model)) is None:
+        if (
+            self._connection.scalar(
+                sa.select(t.models.c.name).where(t.models.c.name == model, t.models.c.deleted_at.is_(None))
+            )
+            is None
+        ):
             return NotFound("model", model)
         return nothing_in(Place(environment, model, stage))
 

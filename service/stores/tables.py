@@ -247,12 +247,14 @@ models = sa.Table(
     sa.Column("workspace", sa.ForeignKey(workspaces.c.name)),  # null: the registry's own
     sa.Column("lineage", JSONB, nullable=False, server_default="{}"),
     _time("created_at", default=True),
+    sa.Column("deleted_by", sa.Text),  # null: not deleted; the name is free again, its numbers are not
+    _time("deleted_at", optional=True),
 )
 
 versions = sa.Table(
     "versions",
     metadata,
-    sa.Column("model", sa.ForeignKey(models.c.name), primary_key=True),
+    sa.Column("model", sa.ForeignKey(models.c.name, onupdate="CASCADE"), primary_key=True),
     sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("digest", sa.ForeignKey(manifests.c.digest), nullable=False),
     sa.Column("size", sa.BigInteger, nullable=False),
@@ -269,6 +271,8 @@ versions = sa.Table(
     sa.Column("withdrawn_reason", sa.Text),  # null: not withdrawn
     sa.Column("withdrawn_by", sa.Text),
     _time("withdrawn_at", optional=True),
+    sa.Column("deleted_by", sa.Text),  # null: not deleted
+    _time("deleted_at", optional=True),
     sa.Index("versions_digest_idx", "digest"),
     sa.Index("versions_run_id_idx", "run_id"),
     sa.Index("versions_original_idx", "workspace", "original_model"),

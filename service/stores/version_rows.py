@@ -17,6 +17,7 @@ from service.domain.model import Lineage, Manifest, ModelVersion, Withdrawal
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
 from service.stores.plain import plain
+from service.stores.registration_tables import registrations
 from service.usecases.model_ports import NewVersion
 
 _LINEAGE_FIELDS = {field.name for field in fields(Lineage)}
@@ -34,9 +35,14 @@ class VersionWriter:
         existing = self._already(new)
         if existing is not None:
             return existing
-        number = self._free_number(new)
+        version = self.write(new, self.free_number(new.model, new.number))
+        source = version_uri(version.digest)
+        self.write_mlflow(new, version.version, source, source, round(version.created_at.timestamp() * 1000))
+        return version
+
+    def write(self, new: NewVersion, number: int) -> ModelVersion:
+        """Our row and the manifest."""
         self._add_manifest(new.manifest)
-        now = datetime.now(UTC)
         row = self._connection.execute(
             sa.insert(t.versions)
             .values(
@@ -53,19 +59,23 @@ class VersionWriter:
                 original_model=new.original_model,
                 original_version=new.original_version,
                 created_by=new.created_by,
-                created_at=now,
+                created_at=datetime.now(UTC),
             )
             .returning(t.versions)
         ).one()
-        self._add_mlflow_version(new, number, round(now.timestamp() * 1000))
         return version_of(row)
 
     def own(self, name: str, workspace: str, created: int | None) -> bool:
         """See `service.usecases.model_ports.Models.own`."""
+        fresh: dict[str, Any] = {"workspace": workspace or None, "lineage": {}, "created_at": sa.func.now()}
         made = self._connection.scalar(
             insert(t.models)
-            .values(name=name, workspace=workspace or None)
-            .on_conflict_do_nothing()
+            .values(name=name, **fresh)
+            .on_conflict_do_update(
+                index_elements=["name"],
+                set_={**fresh, "deleted_at": None, "deleted_by": None},
+                where=t.models.c.deleted_at.is_not(None),
+            )
             .returning(t.models.c.name)
         )
         owner = self._connection.scalar(
@@ -138,18 +148,22 @@ class VersionWriter:
                 t.versions.c.original_model == new.original_model,
                 t.versions.c.original_version == new.original_version,
                 t.versions.c.digest == new.manifest.digest,
+                t.versions.c.deleted_at.is_(None),
             )
         ).first()
         return version_of(row) if row else None
 
-    def _free_number(self, new: NewVersion) -> int:
-        v = m.model_versions
-        here = (v.c.workspace == m.WORKSPACE) & (v.c.name == new.model)
-        taken = set(self._connection.scalars(sa.select(v.c.version).where(here)))
-        taken.update(self._connection.scalars(sa.select(t.versions.c.version).where(t.versions.c.model == new.model)))
-        if new.number is not None and new.number not in taken:
-            return new.number
-        return max(taken, default=0) + 1
+    def free_number(self, model: str, wanted: int | None = None) -> int:
+        """One that no version has or had; the model is locked."""
+        v, r = m.model_versions, registrations
+        taken: set[int] = set()
+        for column, here in (
+            (v.c.version, (v.c.workspace == m.WORKSPACE) & (v.c.name == model)),
+            (t.versions.c.version, t.versions.c.model == model),
+            (r.c.version, r.c.model == model),
+        ):
+            taken.update(self._connection.scalars(sa.select(column).where(here)))
+        return wanted if wanted is not None and wanted not in taken else max(taken, default=0) + 1
 
     def _add_manifest(self, manifest: Manifest) -> None:
         files = json.loads(manifest.document())["files"]
@@ -157,9 +171,9 @@ class VersionWriter:
             insert(t.manifests).values(digest=manifest.digest, size=manifest.size, files=files).on_conflict_do_nothing()
         )
 
-    def _add_mlflow_version(self, new: NewVersion, number: int, now: int) -> None:
+    def write_mlflow(self, new: NewVersion, number: int, source: str, location: str | None, now: int) -> None:
+        """MLflow's row and tags; `now` is in milliseconds since 1970."""
         created = new.creation_time or now
-        source = version_uri(new.manifest.digest)
         self._connection.execute(
             sa.insert(m.model_versions).values(
                 workspace=m.WORKSPACE,
@@ -171,7 +185,7 @@ class VersionWriter:
                 user_id=new.user or None,
                 current_stage="None",
                 source=source,
-                storage_location=source,
+                storage_location=location,
                 run_id=new.run_id or None,
                 run_link=new.run_link or None,
                 status=new.status,

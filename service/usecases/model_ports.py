@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol
 
 from service.domain.model import Manifest, ModelVersion, RegisteredModel, Withdrawal
@@ -18,7 +19,7 @@ class Models(Protocol):
     def list(self) -> Sequence[RegisteredModel]: ...
 
     def version(self, model: str, version: int) -> ModelVersion:
-        """Raises NotFound(kind="version")."""
+        """Raises NotFound(kind="version"), also for one that was deleted or has no bytes yet."""
         ...
 
     def of_digest(self, model: str, digest: str) -> Sequence[ModelVersion]:
@@ -27,6 +28,32 @@ class Models(Protocol):
 
     def withdraw(self, model: str, version: int, withdrawal: Withdrawal | None) -> ModelVersion:
         """Set or take away the version's mark. Raises NotFound(kind="version")."""
+        ...
+
+    def delete_version(self, model: str, version: int, by: str, at: datetime) -> None:
+        """Hide it for good, here and in MLflow's registry, with its aliases; its number stays taken.
+
+        Raises NotFound(kind="version").
+        """
+        ...
+
+    def delete(self, model: str, by: str, at: datetime) -> Sequence[int]:
+        """The same for a model and every version of it, whose numbers are the answer; the name is free then.
+
+        Raises NotFound(kind="model").
+        """
+        ...
+
+    def rename(self, model: str, name: str, at: datetime) -> None:
+        """Raises NotFound(kind="model"), Conflict for a name that any model or prompt has or had."""
+        ...
+
+    def was_in_a_stage(self, model: str) -> bool:
+        """Whether a stage of any environment ever held a version of the model."""
+        ...
+
+    def numbers(self, model: str) -> Sequence[int]:
+        """Of all versions that MLflow's registry shows, also those without bytes. Raises NotFound(kind="model")."""
         ...
 
     def manifest(self, digest: str) -> Manifest:
@@ -41,6 +68,10 @@ class Models(Protocol):
 
     def logged_model_uri(self, run_id: str, name: str) -> str | None:
         """The artifact location of the run's last logged model of that name, None without one."""
+        ...
+
+    def logged_model(self, model_id: str) -> LoggedModelInfo:
+        """Raises NotFound(kind="logged model"), also for one that was deleted."""
         ...
 
     def imported_run(self, workspace: str, original_run_id: str) -> RunInfo:
@@ -152,6 +183,15 @@ class RunInfo:
     workspace: str
     artifact_uri: str
     lineage: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class LoggedModelInfo:
+    """`run_id` is empty for one that no run made."""
+
+    model_id: str
+    run_id: str
+    artifact_uri: str
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from service.usecases.instance_ports import Instances
 from service.usecases.model_ports import Models, Origins
 from service.usecases.place_ports import Environments, Tokens, Workspaces
 from service.usecases.policy_ports import Evidence, Policies
+from service.usecases.registration_ports import Registrations
 from service.usecases.stage_ports import Answers, Promotions, Stages
 from service.usecases.view_ports import Views
 
@@ -80,6 +81,9 @@ class Transaction(Protocol):
 
     @property
     def views(self) -> Views: ...
+
+    @property
+    def registrations(self) -> Registrations: ...
 
     @property
     def origins(self) -> Origins: ...

@@ -48,13 +48,13 @@ def register_version(
     by.require(Scope("import", run.workspace))
     if owner not in (None, run.workspace):  # told before any byte is copied; the store decides in the end
         raise Conflict(f"The model name {model!r} belongs to another workspace; choose another.", field="model")
-    folder, found = _found(objects, f"{run.artifact_uri}/{path}".rstrip("/"))
+    folder, found = files_of(objects, f"{run.artifact_uri}/{path}".rstrip("/"))
     if not found and logged is not None:  # MLflow 3 keeps `runs:/<run>/<name>` as a logged model of that name
-        folder, found = _found(objects, logged)
+        folder, found = files_of(objects, logged)
     if not found:
         raise NotFound("artifact", artifact_path, f"Run {run_id!r} has no artifacts under {artifact_path!r}.")
     lineage = {**run.lineage, "run_id": run_id, "artifact_path": path}
-    with _frozen(store, objects, clock, folder, found) as (manifest, mlmodel), store.transaction() as tx:
+    with frozen(store, objects, clock, folder, found) as (manifest, mlmodel), store.transaction() as tx:
         version = tx.models.add_version(
             NewVersion(
                 model=model,
@@ -88,13 +88,16 @@ def version_changed(by: Principal, workspace: str, version: ModelVersion, new: N
     )
 
 
-def _found(objects: ObjectStore, uri: str) -> tuple[str, list[str]]:
+def files_of(objects: ObjectStore, uri: str) -> tuple[str, list[str]]:
     """The folder behind an artifact URI and the keys in it; none for a URI of another store."""
+    folder = folder_at(uri)
+    return folder, [info.key for info in objects.list(folder)] if folder else []
+
+
+def folder_at(uri: str) -> str:
+    """The folder in the bucket behind an artifact URI, with a slash at its end; '' for a URI of another store."""
     prefix = artifact_prefix(uri)
-    if prefix is None:
-        return "", []
-    folder = prefix.rstrip("/") + "/"
-    return folder, [info.key for info in objects.list(folder)]
+    return "" if prefix is None else prefix.rstrip("/") + "/"
 
 
 def _clean(artifact_path: str) -> str:
@@ -105,7 +108,7 @@ def _clean(artifact_path: str) -> str:
 
 
 @contextmanager
-def _frozen(
+def frozen(
     store: RegistryStore, objects: ObjectStore, clock: Clock, folder: str, keys: list[str]
 ) -> Iterator[tuple[Manifest, MLmodel]]:
     """Copy first, hash the copy: what a client writes to the run meanwhile cannot get in between.
@@ -119,7 +122,7 @@ def _frozen(
         for source, copy in copies.items():
             objects.copy(source, copy)
         manifest = Manifest.of(_hashed(objects, copy, copy[len(pending) :]) for copy in copies.values())
-        mlmodel = _mlmodel(objects, pending, manifest)
+        mlmodel = mlmodel_of(objects, pending, manifest)
         target = version_prefix(manifest.digest)
         claim(store, clock, pending, [target])
         if not is_stored(store, objects, manifest):
@@ -142,7 +145,8 @@ def _hashed(objects: ObjectStore, key: str, path: str) -> ManifestFile:
     return ManifestFile(path, size, hasher.hexdigest())
 
 
-def _mlmodel(objects: ObjectStore, prefix: str, manifest: Manifest) -> MLmodel:
+def mlmodel_of(objects: ObjectStore, prefix: str, manifest: Manifest) -> MLmodel:
+    """What the MLmodel file below the prefix says; nothing without a readable one."""
     file = manifest.file("MLmodel")
     if file is None or file.size > MAX_SIZE:
         return MLmodel()

@@ -40,7 +40,7 @@ class Stages(Protocol):
         ...
 
     def restorable(self, place: Place, below: int, other_than: int | None) -> Transition | None:
-        """The newest change below the revision to a version other than that one and not withdrawn."""
+        """The newest change below the revision to a version other than that one, neither withdrawn nor deleted."""
         ...
 
     def current(self, environment: str, model: str, stage: str) -> tuple[Assignment, ModelVersion]:

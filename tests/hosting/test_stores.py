@@ -9,7 +9,6 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import Client
 
-from service.domain.environment import Environment
 from service.domain.identity import OPERATOR, Principal, Scope
 from service.hosting.caller import Caller
 from service.hosting.forwarding import Wsgi
@@ -41,13 +40,8 @@ def handlers(story: FlaskClient, parts: Parts, mlflow_app: Wsgi) -> Callable[...
     """MLflow's handlers alone, without what stands before them."""
 
     def make(by: Principal, environment: str) -> Client:
-        found: Environment | None = None
-        if environment:
-            with parts.store.transaction() as tx:
-                found = tx.environments.get(environment)
-
         def app(environ: dict[str, Any], start_response: Any) -> Any:
-            Caller(parts, by, found).attach(environ)
+            Caller(parts, by, environment).attach(environ)
             return mlflow_app(environ, start_response)
 
         return Client(app)

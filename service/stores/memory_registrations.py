@@ -1,0 +1,101 @@
+"""Versions that were asked for over MLflow's API, in memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from service.domain.errors import ConcurrentChange, Conflict
+from service.domain.model import Manifest, ModelVersion
+from service.stores.memory_models import MemoryModels
+from service.stores.memory_state import HeldRegistration, State
+from service.stores.plain import plain
+from service.usecases.model_ports import NewVersion
+from service.usecases.registration_ports import NewRegistration, Registration
+from service.usecases.view_ports import Key, KnownVersion
+from service.usecases.view_versions import FAILED, PENDING, READY
+
+
+class MemoryRegistrations:
+    def __init__(self, state: State, models: MemoryModels) -> None:
+        self._state = state
+        self._models = models
+
+    def begin(self, asked: NewRegistration, wait: int = 0) -> Registration:
+        if self._models.is_prompt(asked.model):
+            raise Conflict(f"{asked.model!r} is a prompt, which has no files; choose another name.", field="name")
+        self._models.own(asked.model, asked.workspace, None)
+        number = self._models.free_number(asked.model)
+        key = asked.model, number
+        registration = Registration(number, 0, replace(asked, lineage=plain(asked.lineage)))
+        self._state.registrations[key] = HeldRegistration(registration)
+        now = time.time_ns() // 1_000_000
+        self._state.known[key] = KnownVersion(
+            model=asked.model,
+            version=number,
+            created=now,
+            updated=now,
+            description=asked.description or None,
+            user=asked.actor or None,
+            source=asked.source,
+            run_id=asked.run_id or None,
+            run_link=asked.run_link or None,
+            status=PENDING,
+            status_message=None,
+            tags=dict(asked.tags),
+        )
+        self._state.registering[key] = None
+        return registration
+
+    def start(self, model: str, version: int) -> Registration | None:
+        held = self._state.registrations.get((model, version))
+        if held is None or held.state != "pending":
+            return None
+        asked = replace(held.registration.asked, model=model)
+        started = replace(held.registration, attempt=held.registration.attempt + 1, asked=asked)
+        self._state.registrations[model, version] = replace(held, registration=started)
+        return started
+
+    def finish(
+        self,
+        registration: Registration,
+        manifest: Manifest,
+        flavors: Mapping[str, Any],
+        signature: Mapping[str, Any] | None,
+    ) -> ModelVersion:
+        if not self._end(registration, "ready", status=READY):
+            raise ConcurrentChange("Another attempt registers the version, or it was deleted.")
+        asked = registration.asked
+        new = NewVersion(
+            model=asked.model,
+            workspace=asked.workspace,
+            manifest=manifest,
+            run_id=asked.run_id,
+            created_by=asked.actor,
+            flavors=flavors,
+            signature=signature,
+            lineage=asked.lineage,
+            description=asked.description,
+            tags=asked.tags,
+        )
+        return self._models.write(new, registration.version)
+
+    def fail(self, registration: Registration, message: str) -> bool:
+        return self._end(registration, "failed", status=FAILED, status_message=message[:500])
+
+    def requeue(self) -> Sequence[Key]:
+        held = self._state.registrations.items()
+        lost = [key for key, item in held if item.state == "pending" and key not in self._state.registering]
+        self._state.registering.update(dict.fromkeys(lost))
+        return lost
+
+    def _end(self, registration: Registration, state: str, **told: str) -> bool:
+        key = registration.asked.model, registration.version
+        held = self._state.registrations.get(key)
+        if held is None or held.state != "pending" or held.registration.attempt != registration.attempt:
+            return False
+        self._state.registrations[key] = replace(held, state=state)
+        self._state.known[key] = replace(self._state.known[key], **told)  # type: ignore[arg-type]  # names of text fields
+        return True
