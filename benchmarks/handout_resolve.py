@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -107,6 +108,7 @@ def compare(registry: Registry, folder: Path) -> None:
 def watchers(registry: Registry) -> None:
     """A promotion a second, of the one model that all watch, and of one of fifty that each some watch."""
     store = PostgresRegistry(make_engine(registry.settings.database_url), JobQueue())
+    idle = memory(PORT)
     alone = load(registry.url + PLACE, registry.headers, 64, SECONDS)
     for count in (1, MODELS):
         names = [f"w{number}" for number in range(count)]
@@ -119,12 +121,26 @@ def watchers(registry: Registry) -> None:
         with subprocess.Popen([*command, str(PROMOTIONS + 3), *paths], stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             assert "all are there" in process.stdout.readline()
+            waiting = memory(PORT)
             with ThreadPoolExecutor(1) as threads:
                 beside = threads.submit(load, registry.url + PLACE, registry.headers, 64, PROMOTIONS - 1)
                 written = [promote_each_second(store, names, number) for number in range(PROMOTIONS)]
             seen = [{int(key): at for key, at in json.loads(line).items()} for line in process.stdout]
         report(count, written, seen)
+        print(f"  memory of the two processes: {waiting} MB, {idle} MB before")
         print(f"  resolve beside it: {100 * beside.result().rate / alone.rate:.0f}% of alone", flush=True)
+
+
+def memory(port: int) -> int:
+    """Megabytes that gunicorn's processes at the port have for themselves."""
+    found = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"127.0.0.1:{port}".encode() in (process / "cmdline").read_bytes():
+                found += int(re.findall(r"Pss:\s+(\d+)", (process / "smaps_rollup").read_text())[0])
+        except OSError:
+            continue  # it ended meanwhile
+    return found // 1024
 
 
 def promote_each_second(store: PostgresRegistry, names: list[str], number: int) -> tuple[int, int, float]:
