@@ -27,7 +27,7 @@ from service.api.resolve import holding
 from service.domain.environment import Place
 from service.domain.errors import NotAuthenticated, Unavailable
 from service.domain.identity import secret_hash
-from service.usecases.follow_changes import holding_tags, place_tags
+from service.usecases.follow_changes import Tag, holding_tags, place_tags, token_tag
 from service.usecases.resolve import Asked, may_read
 from service.usecases.stage_ports import Answer
 from service.wiring import Parts
@@ -97,7 +97,7 @@ class Front:
         response = self._ask(environ, question.asked)
         if response.status_code != HTTPStatus.NOT_MODIFIED:
             return response
-        with self._following.watching(_tags(question.asked), lambda: gone(environ)) as watcher:
+        with self._following.watching(self._tags(environ, question.asked), lambda: gone(environ)) as watcher:
             if self._following.position != before:
                 response = self._ask(environ, question.asked)
             while response.status_code == HTTPStatus.NOT_MODIFIED:
@@ -106,6 +106,12 @@ class Front:
                 watcher.wait(until - time.monotonic())
                 response = self._ask(environ, question.asked)
         return response
+
+    def _tags(self, environ: Environ, asked: Asked) -> tuple[Tag, ...]:
+        """Of what is asked for, and of the token that asks: also its end is something to be told."""
+        token = self._following.get(secret_hash(secret_of(environ.get("HTTP_AUTHORIZATION"))))
+        tags = place_tags(*asked[:2]) if isinstance(asked, Place) else holding_tags(asked)
+        return tags if token is None else (*tags, token_tag(token.id))
 
 
 def _problem(environ: Environ, error: Unavailable) -> Response:
@@ -150,10 +156,6 @@ def _question(environ: Environ) -> Question | None:
     if match[2]:
         return Question(Place(match[1], match[2], match[3]), wait, query)
     return Question(holding(match[1], match[3] or "", models), wait, query)
-
-
-def _tags(asked: Asked) -> Any:
-    return place_tags(*asked[:2]) if isinstance(asked, Place) else holding_tags(asked)
 
 
 def _given(environ: Environ, start_response: Any, *, answer: Answer) -> Iterable[bytes]:

@@ -220,11 +220,13 @@ class Following:
                 self._keys.pop(tag, None)
 
     def _forget(self) -> None:
+        """Whoever waits looks anew: what happened from the old position on to the next one is told to nobody."""
         self._position = None
         self._kept.clear()
         self._keys.clear()
         self._recent.clear()
         self._size = 0
+        self._wake_all()
 
     # who watches
 
@@ -273,7 +275,6 @@ class Following:
             except Unavailable:
                 with self._state:
                     self._forget()
-                self._wake_all()  # they ask, and are told
                 time.sleep(TICK / 4)
             for watcher in list(self._watchers):
                 if watcher.gone():

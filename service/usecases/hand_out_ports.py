@@ -17,7 +17,7 @@ from service.domain.identity import Token
 from service.domain.model import ModelVersion
 
 V = TypeVar("V")
-LIMIT = 0.45
+LIMIT = 0.4
 """Seconds: one that waits for another one, too, is told within a second."""
 
 

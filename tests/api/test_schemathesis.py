@@ -15,6 +15,7 @@ from schemathesis import engine
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events
 
+from service.wiring import Parts
 from tests.api.problems import PRIVATE
 from tests.api.traces import Unchanged
 
@@ -34,6 +35,7 @@ BEYOND = (
     "/v1/environments/{environment}/models/{model}/promotions",
     "/v1/environments/{environment}/models/{model}/stages/{stage}",
     "/v1/environments/{environment}/models/{model}/stages/{stage}/rollback",
+    "/v1/environments/{environment}/stages/{stage}",
 )
 """What a schema cannot say: what an archive is, the operator's limits, that parameters belong together or have no case,
 which stages there are, what a time zone is, which time lies in the future, what the ETag of a stage is, that a host has
@@ -82,6 +84,12 @@ def failures(schema: Any, statuses: Counter[int]) -> Iterator[str]:
             for check in recorder.checks.get(case_id, ()):
                 if check.failure_info is not None:
                     yield f"{check.name}: {check.failure_info.failure}\n{check.failure_info.code_sample}"
+
+
+@pytest.fixture(autouse=True)
+def _nobody_waits(parts: Parts) -> None:
+    """As in a process that is to stop: waits and streams of events end as soon as they have begun."""
+    parts.resolver.following.stop()
 
 
 def document(client: FlaskClient, examples: int) -> Any:

@@ -76,7 +76,7 @@ class Database:
         return token.id, {"Authorization": f"Bearer {secret}"}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def database() -> Iterator[Database]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -136,7 +136,7 @@ def start(database: Database, objects: EmbeddedObjects, headers: dict[str, str],
     return Service(f"http://127.0.0.1:{port}", process, headers)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def services(
     database: Database, object_server: EmbeddedObjects, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Service, Service]]:
