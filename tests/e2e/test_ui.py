@@ -200,6 +200,36 @@ def test_models_and_versions(page: Page, story: Story, seen: Seen) -> None:
     assert seen.clean(), seen
 
 
+def test_each_environment_has_its_own_pages(page: Page, story: Story, seen: Seen) -> None:
+    page.goto(f"{story.url}/environments/")
+    for environment, version, other in (("prod", 2, 3), ("qa", 3, 2)):
+        page.get_by_role("link", name=environment, exact=True).click()
+        page.goto(f"{page.url}#/models/{MODEL}/versions/{version}")
+        expect(page.get_by_text("Production", exact=True)).to_be_visible()
+        page.goto(f"{story.url}/environments/{environment}/#/models/{MODEL}/versions/{other}")
+        expect(page.get_by_text("Production", exact=True)).to_have_count(0)
+        page.get_by_role("link", name=f"Environment: {environment}").click()
+    place = f"/environments/prod/#/experiments/{story.experiment}/runs/{story.runs[0]}"
+    page.goto(f"{story.url}{place}")
+    expect(page.get_by_role("link", name="accuracy")).to_be_visible()
+    page.goto(f"{story.url}{place}/artifacts/metrics.json")
+    expect(page.get_by_text('"accuracy"').first).to_be_visible()
+    assert {
+        path.split("/", 3)[3].partition("/")[0] for _, path in seen.asked if path.startswith("/environments/prod/")
+    } >= {"", "ajax-api", "get-artifact", "graphql", "static-files"}
+    assert not [path for _, path in seen.asked if path.startswith(("/ajax-api/", "/graphql", "/get-artifact"))]
+    assert seen.clean(), seen
+
+
+@pytest.mark.parametrize("place", ["", "/environments/prod"])
+def test_a_file_of_a_version(session: BrowserContext, story: Story, place: str) -> None:
+    address = f"{story.url}{place}/model-versions/get-artifact?name={MODEL}&version=2&path=MLmodel"
+    answer = session.request.get(address)
+    assert answer.ok, answer.text()
+    assert "flavors:" in answer.text()
+    assert "sandbox" in answer.headers["content-security-policy"]
+
+
 @pytest.mark.parametrize("name", ["evil.html", "evil.svg", "evil.js", "notes.md"])
 def test_an_artifact_that_attacks_is_only_shown(page: Page, story: Story, seen: Seen, name: str) -> None:
     page.goto(f"{story.url}/#/experiments/{story.experiment}/runs/{story.logged}/artifacts/{name}")
