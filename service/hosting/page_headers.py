@@ -49,7 +49,7 @@ def install(app: Flask, sessions: Sessions) -> None:
     @app.after_request
     def add(response: Response) -> Response:
         if response.status_code == 403 and request.path == "/" and wants_page():
-            response = app.make_response(redirect(f"{sessions.prefix}{CHOICE}?refused", 303))
+            response = app.make_response(redirect(f"{sessions.prefix}{CHOICE}", 303))
         for name, value in ALWAYS.items():
             response.headers[name] = value
         if request.path.startswith("/static-files/") and response.status_code < 400:

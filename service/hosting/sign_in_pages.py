@@ -15,7 +15,7 @@ from service.api.problem_documents import status_of
 from service.domain import errors
 from service.domain.environment import Environment
 from service.domain.errors import NotAllowed, NotAuthenticated
-from service.domain.identity import ADMIN, Principal, Scope
+from service.domain.identity import BROWSE, Principal, Scope
 from service.hosting.browsers import CHOICE, LOGIN, from_our_pages
 from service.hosting.page_headers import ALWAYS, CHALLENGE
 from service.hosting.sessions import Sessions
@@ -81,8 +81,7 @@ def make_sign_in_pages(parts: Parts, sessions: Sessions) -> Flask:
             return redirect(f"{sessions.prefix}{LOGIN}?next={CHOICE}", 303)
         with parts.store.transaction() as tx:
             shown = [item for item in tx.environments.list() if _may_see(by, item)]
-        refused = "refused" in request.args
-        return _page("environments.html", by=by, environments=shown, root=by.may(ADMIN), refused=refused)
+        return _page("environments.html", by=by, environments=shown, opens=by.may(BROWSE))
 
     return app
 
@@ -143,4 +142,4 @@ def _signed_in(parts: Parts, sessions: Sessions) -> Principal | None:
 
 
 def _may_see(by: Principal, environment: Environment) -> bool:
-    return by.may(Scope("read", environment.name)) or by.may(Scope("promote", environment.name))
+    return any(by.may(scope) for scope in (BROWSE, Scope("read", environment.name), Scope("promote", environment.name)))

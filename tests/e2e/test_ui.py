@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -134,7 +135,6 @@ def test_model_training_is_the_default_and_a_choice_is_kept(page: Page, story: S
     expect(links.filter(has_text="Model registry")).to_be_visible()
     for absent in ("Prompts", "AI Gateway", "MCP registry"):
         expect(links.filter(has_text=absent)).to_have_count(0)
-    expect(page.get_by_text("MLflow Assistant")).to_have_count(0)
     expect(page.locator("[data-assistant-ui]:visible")).to_have_count(0)
     page.get_by_text("GenAI", exact=True).click()
     page.reload()
@@ -148,8 +148,9 @@ def test_model_training_is_the_default_and_a_choice_is_kept(page: Page, story: S
 def test_experiments_and_their_runs(page: Page, story: Story, seen: Seen) -> None:
     page.goto(f"{story.url}/#/experiments")
     page.get_by_role("link", name=EXPERIMENT).first.click()
-    expect(page.get_by_role("link", name="by-hand").first).to_be_visible()
     expect(page.get_by_text("4 matching runs")).to_be_visible()
+    for run in ("by-hand", "logreg-C0.1", "logreg-C10.0"):
+        expect(page.get_by_role("link", name=run)).to_be_visible()
     assert seen.clean(), seen
 
 
@@ -164,18 +165,18 @@ def test_a_run(page: Page, story: Story, seen: Seen) -> None:
 
 def test_the_plot_of_a_metric(page: Page, story: Story, seen: Seen) -> None:
     page.goto(f"{story.url}/#/experiments/{story.experiment}/runs/{story.logged}/model-metrics")
-    line = page.locator(".js-plotly-plot .scatterlayer path.js-line").first
-    expect(line).to_have_attribute("d", "M")
+    line = page.locator(".js-plotly-plot path.js-line").first
+    expect(line).to_have_attribute("d", re.compile("^M.*[LQC]"))
     assert seen.clean(), seen
 
 
 def test_artifacts_of_a_run(page: Page, story: Story, seen: Seen) -> None:
     artifacts = f"{story.url}/#/experiments/{story.experiment}/runs/{story.runs[0]}/artifacts"
     page.goto(f"{artifacts}/confusion_matrix.png")
-    image = page.locator("img[src^='blob:'], img[src*='get-artifact']").first
+    image = page.get_by_role("img", name="confusion_matrix.png")
     expect(image).to_be_visible()
     assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 100
-    page.goto(f"{artifacts}/metrics.json")
+    page.get_by_role("listitem").filter(has_text="metrics.json").click()
     expect(page.get_by_text('"accuracy"').first).to_be_visible()
     assert seen.clean(), seen
 
@@ -198,6 +199,36 @@ def test_models_and_versions(page: Page, story: Story, seen: Seen) -> None:
     expect(page.get_by_text("Source Run")).to_be_visible()
     expect(page.get_by_text("Inputs (4)")).to_be_visible()
     assert seen.clean(), seen
+
+
+def test_each_environment_has_its_own_pages(page: Page, story: Story, seen: Seen) -> None:
+    page.goto(f"{story.url}/environments/")
+    for environment, version, other in (("prod", 2, 3), ("qa", 3, 2)):
+        page.get_by_role("link", name=environment, exact=True).click()
+        page.goto(f"{page.url}#/models/{MODEL}/versions/{version}")
+        expect(page.get_by_text("Production", exact=True)).to_be_visible()
+        page.goto(f"{story.url}/environments/{environment}/#/models/{MODEL}/versions/{other}")
+        expect(page.get_by_text("Production", exact=True)).to_have_count(0)
+        page.get_by_role("link", name=f"Environment: {environment}").click()
+    place = f"/environments/prod/#/experiments/{story.experiment}/runs/{story.runs[0]}"
+    page.goto(f"{story.url}{place}")
+    expect(page.get_by_role("link", name="accuracy")).to_be_visible()
+    page.goto(f"{story.url}{place}/artifacts/metrics.json")
+    expect(page.get_by_text('"accuracy"').first).to_be_visible()
+    assert {
+        path.split("/", 3)[3].partition("/")[0] for _, path in seen.asked if path.startswith("/environments/prod/")
+    } >= {"", "ajax-api", "get-artifact", "graphql", "static-files"}
+    assert not [path for _, path in seen.asked if path.startswith(("/ajax-api/", "/graphql", "/get-artifact"))]
+    assert seen.clean(), seen
+
+
+@pytest.mark.parametrize("place", ["", "/environments/prod"])
+def test_a_file_of_a_version(session: BrowserContext, story: Story, place: str) -> None:
+    address = f"{story.url}{place}/model-versions/get-artifact?name={MODEL}&version=2&path=MLmodel"
+    answer = session.request.get(address)
+    assert answer.ok, answer.text()
+    assert "flavors:" in answer.text()
+    assert "sandbox" in answer.headers["content-security-policy"]
 
 
 @pytest.mark.parametrize("name", ["evil.html", "evil.svg", "evil.js", "notes.md"])
@@ -245,7 +276,7 @@ def test_signing_out(browser: Browser, story: Story, seen: Seen) -> None:
         assert context.cookies() == []
         page.go_back()
         expect(page.get_by_role("heading")).to_have_text("Sign in to the model registry")
-        assert page.evaluate("fetch('/ajax-api/2.0/mlflow/experiments/search').then(answer => answer.status)") == 401
+        assert page.request.get(f"{story.url}/ajax-api/2.0/mlflow/experiments/search").status == 401
         assert (seen.foreign, seen.errors) == ([], [])
 
 

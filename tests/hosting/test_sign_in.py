@@ -13,21 +13,16 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client, TestResponse
 
 from service.domain.audit import AuditQuery
-from service.domain.endpoint import AddressRules
 from service.domain.identity import OPERATOR
 from service.hosting import mlflow_errors, page_headers
 from service.hosting.browsers import identify_browser_or_token
 from service.hosting.sessions import Sessions
 from service.hosting.sign_in_pages import is_page, make_sign_in_pages
+from service.settings import S3Settings, Settings
 from service.stores.memory import MemoryRegistry
-from service.stores.memory_objects import MemoryObjects
-from service.stores.memory_parts import MemoryParts
-from service.usecases.event_ports import WebhookParts
 from service.usecases.manage_places import put_environment
 from service.usecases.manage_tokens import create_token, revoke_token
-from service.webhooks.sender import HttpSender
-from service.webhooks.vault import FernetVault
-from service.wiring import Parts
+from service.wiring import Parts, make_parts
 from tests.conftest import KEY
 
 ORIGIN = "https://registry.example"
@@ -65,8 +60,12 @@ def hosted(parts: Parts, sessions: Sessions) -> Any:
 @pytest.fixture
 def parts() -> Parts:
     """In memory: only tokens, environments and the audit trail are asked for."""
-    webhooks = WebhookParts(HttpSender(AddressRules()), FernetVault((KEY,)))
-    return Parts(MemoryRegistry(), MemoryObjects(), MemoryParts(MemoryObjects()), None, webhooks)  # type: ignore[arg-type]
+    nowhere = Settings(
+        database_url="postgresql+psycopg2://nobody@127.0.0.1:1/none",
+        s3=S3Settings(endpoint="http://127.0.0.1:1", access_key="none", secret_key="none", bucket="none"),
+        public_url=ORIGIN,
+    )
+    return replace(make_parts(nowhere), store=MemoryRegistry())
 
 
 @pytest.fixture
@@ -278,14 +277,17 @@ def test_the_choice_of_an_environment(browser: Client, parts: Parts, token: Call
     assert get(browser, "/environments/").headers["Location"] == "/login?next=/environments/"
     sign_in(browser, token("read:prod", "promote:qa"))
     page = get(browser, "/environments").text
-    assert 'href="/environments/prod/"' in page
-    assert 'href="/environments/qa/"' in page
     assert "&lt;b&gt;prod&lt;/b&gt;" in page
+    assert "&lt;b&gt;qa&lt;/b&gt;" in page
     assert "secret" not in page
-    assert "The whole registry" not in page
-    sign_in(browser, token("admin"))
-    assert 'href="/environments/secret/"' in (page := get(browser, "/environments/").text)
-    assert "The whole registry" in page
+    assert 'href="/environments/' not in page, "MLflow's pages show everything"
+    assert "need the scope browse" in page
+    for scope in ("browse", "admin"):
+        sign_in(browser, token(scope))
+        page = get(browser, "/environments/").text
+        for name in ("prod", "qa", "secret"):
+            assert f'href="/environments/{name}/"' in page
+        assert 'href="/"' in page
 
 
 def test_without_a_key_nobody_signs_in_and_tokens_work(parts: Parts, token: Callable[..., str]) -> None:
