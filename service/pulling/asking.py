@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from service.pulling.connection import Body, Http
+from service.pulling.connection import Body, Http, split
 from service.pulling.errors import Damaged, PullError, Refused, Unavailable
 from service.pulling.manifest import Manifest, read_manifest, shown
 from service.pulling.patience import Patience
@@ -58,13 +58,12 @@ class Resolved:
 
 @dataclass(frozen=True)
 class Listing:
-    """A version's files; `urls` by path, good for `seconds` without a token."""
+    """A version's files; `urls` by path, good for a while without a token."""
 
     model: str
     version: int
     manifest: Manifest
     urls: Mapping[str, str]
-    seconds: float
 
 
 class Token:
@@ -74,20 +73,21 @@ class Token:
         self._given = given
 
     def value(self) -> str:
-        """Raises PullError when the file cannot be read."""
-        if isinstance(self._given, str):
-            return self._given
+        """Raises PullError when it cannot be read, or cannot be a token."""
         try:
-            return self._given.read_text(encoding="utf-8").strip()
+            given = self._given if isinstance(self._given, str) else self._given.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise PullError(f"The token file {self._given} cannot be read: {error}.") from error
+        if not (given.isascii() and given.strip().isprintable()):
+            raise PullError("The token has characters that no token has.")
+        return given.strip()
 
 
 class Api:
     """Each call is tried again for `retry_for` seconds while the registry does not answer."""
 
     def __init__(self, url: str, token: Token, http: Http, retry_for: float) -> None:
-        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+        if split(url) is None:
             raise PullError(f"{shown(url)!r} is not the http(s) address of a registry.")
         self._url = url.rstrip("/")
         self._token = token
@@ -116,14 +116,10 @@ class Api:
         rows = document.get("files")
         manifest = read_manifest(rows, document.get("digest"))
         urls = {row["path"]: str(row.get("url", "")) for row in rows or []}
-        seconds = document.get("expires_in")
-        return Listing(
-            str(document.get("model")),
-            int(document.get("version", 0)),
-            manifest,
-            urls,
-            float(seconds) if isinstance(seconds, (int, float)) else 0.0,
-        )
+        version = document.get("version")
+        if not isinstance(version, int):
+            raise Refused(f"{self._url} does not answer as a model registry.")
+        return Listing(str(document.get("model")), version, manifest, urls)
 
     @contextmanager
     def archive(self, ref: Ref) -> Iterator[Body]:
@@ -216,4 +212,4 @@ def _parsed(data: bytes, url: str) -> dict[str, Any]:
 
 def _retry_after(body: Body) -> float:
     given = body.headers.get("Retry-After", "")
-    return min(float(given), RETRY_AFTER_LIMIT) if given.isdigit() else 0.0
+    return min(float(given), RETRY_AFTER_LIMIT) if given.isdecimal() else 0.0

@@ -50,7 +50,7 @@ class Body:
     def length(self) -> int | None:
         """What Content-Length says."""
         given = self.headers.get("Content-Length", "")
-        return int(given) if given.isdigit() else None
+        return int(given) if given.isdecimal() else None
 
     @property
     def all_read(self) -> bool:
@@ -79,7 +79,9 @@ class Http:
 
         Raises Unavailable.
         """
-        parts = urlsplit(url)
+        parts = split(url)
+        if parts is None:
+            raise Unavailable("there is no usable address")
         connection, response = self._send(parts, content, headers, self._timeout + more_time)
         body = Body(response, parts.netloc)
         try:
@@ -149,6 +151,16 @@ class Http:
             if self._context is None:
                 self._context = ssl.create_default_context()
             return self._context
+
+
+def split(url: str) -> SplitResult | None:
+    """The parts of an http(s) address; None for anything else."""
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return None
+    return parts if usable else None
 
 
 def broken(host: str, error: Exception) -> Unavailable:

@@ -113,8 +113,6 @@ class Fetcher:
 
     def _get(self, url: str, file: File, there: Partial, refused: bool) -> bool:
         """As many bytes as come; false when the URL is not good any more."""
-        if not url.startswith(("http://", "https://")):
-            raise StoreUnavailable(f"There is no URL of {shown(file.path)!r}.")
         headers = {"Range": f"bytes={there.size}-"} if there.size else {}
         with self._asked(url, headers) as body:
             if body.status in (401, 403, 400) and not refused:
@@ -135,7 +133,7 @@ class Fetcher:
             with self._http.ask(url, headers) as body:
                 yield body
         except Unavailable as error:
-            raise StoreUnavailable(f"The object store at {error}.", error.retry_after) from error
+            raise StoreUnavailable(f"The object store: {error}.", error.retry_after) from error
 
     def _check(self, body: Body, file: File, offset: int) -> None:
         if body.status == 404:

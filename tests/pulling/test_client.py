@@ -263,6 +263,35 @@ def test_a_token_that_is_replaced(server: Hostile, told: Told, to: Path, tmp_pat
     assert [headers["Authorization"] for _, headers in server.seen[:2]] == ["Bearer old", "Bearer new"]
 
 
+@pytest.mark.parametrize("url", ["", "gopher://a/b", "http://", "http://[::1", "http://a:port/", "http://a:99999/"])
+def test_addresses_that_are_none(url: str, server: Hostile, registry: Registry, to: Path) -> None:
+    with pytest.raises(PullError, match=r"not the http\(s\) address"):
+        Registry(url)
+    server.holds(FILES, files=[{**row, "url": url} for row in listed(server)])
+    with pytest.raises(Unavailable, match="no usable address"):
+        registry.pull(REF, to)
+
+
+def listed(server: Hostile) -> list[dict[str, Any]]:
+    server.holds(FILES)
+    return list(json.loads(server.answers["files"][0][2])["files"])
+
+
+@pytest.mark.parametrize("secret", ["two\nlines", "bell\x07", "ü"])
+def test_a_token_that_is_none(secret: str, server: Hostile, to: Path) -> None:
+    with pytest.raises(PullError, match="characters that no token has"):
+        Registry(server.url, secret).pull(REF, to)
+    assert server.seen == []
+
+
+@pytest.mark.parametrize("headers", [{"Content-Length": "\xb2"}, {"Retry-After": "\xb2", "Content-Length": "0"}])
+def test_numbers_that_are_none(headers: dict[str, str], server: Hostile, registry: Registry, to: Path) -> None:
+    server.holds(FILES)
+    server.answers["1"].insert(0, (503, headers, b""))
+    server.answers["Production"].insert(0, (503, {"Connection": "close", **headers}, b""))
+    assert registry.pull(REF, to).changed
+
+
 def test_follow(server: Hostile, registry: Registry, told: Told, to: Path, tmp_path: Path) -> None:
     """`wait` is asked for once there is an ETag, and no more when the registry refuses it; trouble does not end it."""
     first = server.holds(FILES)

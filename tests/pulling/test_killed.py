@@ -26,8 +26,8 @@ NEW = {"model.pkl": b"new", **{f"data/{n}/part.bin": _random.randbytes(60_000) f
 LARGE = {"model.pkl": b"large", "a.bin": _random.randbytes(60_000), "b.bin": _random.randbytes(8_000_000)}
 RATE = 400_000
 """Bytes a second of a connection, so that a pull lasts long enough to be hit."""
-BY_TIME = 30
-SERVICE = 10
+BY_TIME = 34
+SERVICE = 7
 STORE = 6
 KILLS: Counter[str] = Counter()
 MIDDLE: Counter[str] = Counter()

@@ -90,7 +90,7 @@ def test_the_archive_when_the_object_store_cannot_be_reached(site: Site, version
     site.relay.shut = True
     only = site.pull(to, "--via", "files", "--retry-for", "1")
     assert (only.code, only.out) == (4, "")
-    assert "The object store at 127.0.0.1" in only.err
+    assert "The object store: 127.0.0.1" in only.err
     either = site.pull(to, "--retry-for", "1")
     assert (either.code, either.out) == (0, f"placed orders {versions[0]} {digest}\n")
     assert "Trying the registry's archive." in either.err
