@@ -20,8 +20,10 @@ import requests
 import sqlalchemy as sa
 
 from service.domain.layout import archive_key, pending_prefix, version_prefix
+from service.domain.model import Manifest, ManifestFile
 from service.settings import Settings
 from service.stores import tables as t
+from service.stores.garbage_tables import marks
 from service.stores.postgres import make_engine
 from service.usecases.clock import utc_now
 from service.usecases.collect_leftovers import Collector
@@ -34,10 +36,11 @@ SECONDS = float(os.environ.get("GC_SECONDS", "25"))
 EACH = 8
 """Importers, and pullers."""
 GRACE = timedelta(seconds=1)
-WINDOW = timedelta(seconds=8)
+WINDOW = timedelta(seconds=4)
 """How long what a stage held stays: a pull that began before a promotion ends within."""
-CONTENTS = 6
-"""Fewer than importers: they often want bytes that are about to go."""
+CONTENTS = 20
+TURN = 1.0
+"""Seconds until other contents are imported; what went comes back CONTENTS turns later."""
 
 
 @dataclass
@@ -67,6 +70,20 @@ def parts(service: Service) -> Iterator[tuple[Parts, sa.Engine]]:
 def bytes_of(content: int) -> dict[str, bytes]:
     made = random.Random(content)
     return {"MLmodel": MLMODEL, "data/weights.bin": made.randbytes(150_000), "é.txt": made.randbytes(10)}
+
+
+def digest_of(content: int) -> str:
+    files = bytes_of(content).items()
+    return Manifest.of(ManifestFile(path, len(data), hashlib.sha256(data).hexdigest()) for path, data in files).digest
+
+
+def wanted(engine: sa.Engine, by_digest: dict[str, int]) -> int:
+    """The content to import next: often one that is about to be collected."""
+    with engine.connect() as connection:
+        marked = list(connection.scalars(sa.select(marks.c.digest)))
+    if marked and random.random() < 0.1:
+        return by_digest[random.choice(marked)]
+    return int(time.monotonic() / TURN) % CONTENTS
 
 
 def export(model: str, content: int) -> bytes:
@@ -117,12 +134,12 @@ def downloaded(url: str) -> requests.Response:
 
 
 def retire(engine: sa.Engine) -> None:
-    """Remove every version that no stage holds."""
-    here = (t.assignments.c.model == t.versions.c.model) & (t.assignments.c.version == t.versions.c.version)
-    held = sa.exists().where(here)
+    """Remove every version that a stage has held and holds no more."""
+    v, left = t.versions.c, t.transitions.c
+    held = sa.exists().where(t.assignments.c.model == v.model, t.assignments.c.version == v.version)
+    was_held = sa.exists().where(left.model == v.model, left.previous_version == v.version)
     with engine.begin() as connection:
-        old = t.versions.c.created_at < sa.func.now() - timedelta(seconds=2)
-        connection.execute(sa.delete(t.versions).where(~held, old))
+        connection.execute(sa.delete(t.versions).where(was_held, ~held))
     time.sleep(0.5)
 
 
@@ -144,13 +161,12 @@ def test_beside_imports_and_pulls(service: Service, parts: tuple[Parts, sa.Engin
     service.put("/v1/environments/prod", {})
     models = [f"m{number}" for number in range(EACH)]
     tally = Tally(until=time.monotonic() + SECONDS)
+    by_digest = {digest_of(content): content for content in range(CONTENTS)}
     lock = threading.Lock()
 
     def importer(model: str) -> Callable[[], None]:
-        made = random.Random(model)
-
         def step() -> None:
-            import_and_promote(service, model, made.randrange(CONTENTS))
+            import_and_promote(service, model, wanted(engine, by_digest))
             with lock:
                 tally.imports += 1
 
