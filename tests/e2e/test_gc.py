@@ -6,6 +6,8 @@ import hashlib
 import io
 import os
 import random
+import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -217,3 +219,39 @@ def assert_nothing_is_left_and_nothing_is_missing(parts: Parts, engine: sa.Engin
     assert [each.damaged for each in scrubbed] == [[] for _ in digests]
     with engine.connect() as connection:
         assert connection.scalar(sa.text("SELECT count(*) FROM registry.claims")) == 0
+
+
+def command(service: Service, *arguments: str) -> tuple[int, list[str]]:
+    done = subprocess.run(
+        [sys.executable, "-m", "service.cli", *arguments], env=service.environ, stdout=subprocess.PIPE, text=True
+    )
+    return done.returncode, done.stdout.splitlines()
+
+
+def test_the_commands(service: Service, parts: tuple[Parts, sa.Engine]) -> None:
+    objects = parts[0].objects
+    service.put("/v1/workspaces/dev", {"kind": "mlflow"})
+    service.put("/v1/environments/prod", {})
+    import_and_promote(service, "command", CONTENTS)
+    stray = f"{version_prefix('sha256:' + '0' * 64)}a"
+    objects.put(stray, io.BytesIO(b"x"), 1)
+    code, lines = command(service, "gc", "--dry-run", "--grace", "0s")
+    assert code == 0
+    assert f"would go: {stray[:-1]} (1 objects, 1 B): no manifest names these bytes" in lines
+    assert [info.key for info in objects.list(stray)] == [stray]
+    assert command(service, "gc") == (0, ["0 objects (0 B) are gone"])  # it is young
+    code, lines = command(service, "gc", "--grace", "0s")
+    assert f"gone: {stray[:-1]} (1 objects, 1 B): no manifest names these bytes" in lines
+    assert list(objects.list(stray)) == []
+    assert command(service, "gc", "--grace", "soon")[0] == 1
+    digest = digest_of(CONTENTS)
+    code, lines = command(service, "scrub", "--digest", digest)
+    assert (code, lines) == (0, [lines[0]])
+    assert lines[0].startswith("1 digests, 3 files, ")
+    objects.delete([version_prefix(digest) + "MLmodel"])
+    code, lines = command(service, "scrub")
+    assert (code, f"{digest} is damaged" in lines) == (0, False)  # it was verified within the last days
+    code, lines = command(service, "scrub", "--all", "--rate", "100")
+    assert code == 3
+    assert f"{digest} is damaged" in lines
+    assert "  it is version 1 of command, in prod/Production" in lines
