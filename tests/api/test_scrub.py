@@ -39,7 +39,7 @@ def test_sound_bytes(filled: FlaskClient, scrubber: Scrubber) -> None:
     first, second = digest(filled, 1), digest(filled, 2)
     found = {each.digest: each for each in scrubber.run(scrubber.due(utc_now()))}
     assert found.keys() == {first, second}
-    assert found[second] == Scrubbed(second, 1, 2)
+    assert found[second] == Scrubbed(second, 1, 2, [], [])
     assert (found[first].files, found[first].damaged) == (2, [])
 
 
