@@ -34,6 +34,9 @@ pull.pyz: setup  ## build/pull.pyz: the puller as one file, for any Python from 
 servers: setup  ## prepare the model servers that the tests start on a pulled folder, in .cache/servers
 	$(BIN)/python -m tests.pulling.servers
 
+test-gc: setup  ## five minutes of collecting garbage beside imports and pulls
+	GC_SECONDS=300 $(BIN)/python -m pytest -s tests/e2e/test_gc.py
+
 lint: setup  ## style, types and the direction of dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

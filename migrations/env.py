@@ -11,6 +11,7 @@ from service.stores import (  # noqa: F401 - their tables are ours, too
     instance_tables,
     promotion_tables,
     registration_tables,
+    signature_tables,
 )
 from service.stores.tables import SCHEMA, metadata
 

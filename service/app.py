@@ -24,6 +24,8 @@ from service.api.promotions import add_promotions
 from service.api.puller import add_puller
 from service.api.resolve import add_resolve
 from service.api.runs import add_runs
+from service.api.signatures import add_signatures
+from service.api.snippets import add_snippets
 from service.api.stages import add_stages
 from service.api.status import add_status
 from service.api.tokens import add_tokens
@@ -75,6 +77,8 @@ def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
     add_events(v1, parts)
     add_stages(v1, parts, settings.presign_seconds)
     add_instances(v1, parts)
+    add_signatures(v1, parts)
+    add_snippets(v1, parts, settings.public_url)
     add_audit(v1, parts)
     add_webhooks(v1, parts)
     add_deliveries(v1, parts)

@@ -312,6 +312,26 @@ def scrub(data: Path | None, digest: str | None, everything: bool, days: int, ra
     sys.exit(0 if sound else 3)
 
 
+@main.command()
+@_DATA
+@click.option("--missing", is_flag=True, required=True, help="what nobody has signed yet")
+def sign(data: Path | None, missing: bool) -> None:
+    """Sign the bytes of versions with MODEL_REGISTRY_SIGNING_KEY."""
+    from service.domain.errors import RegistryError
+    from service.settings import Settings
+    from service.usecases.sign_versions import sign_missing
+    from service.wiring import make_parts
+
+    parts = make_parts(Settings.from_env(_environ_of(data)))
+    if parts.signer is None:
+        raise click.ClickException("There is no key: set MODEL_REGISTRY_SIGNING_KEY, or …_FILE.")
+    try:
+        signed = sum(1 for _ in sign_missing(parts.store, parts.signer, parts.clock))
+    except RegistryError as error:
+        raise click.ClickException(error.detail) from error
+    click.echo(f"signed {signed} digests with the key {parts.signer.key_id}")
+
+
 def _environ_of(data: Path | None) -> Mapping[str, str]:
     """The settings: those of the service that runs in `data`, or without it those of this shell."""
     environ: Mapping[str, str] = os.environ

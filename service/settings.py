@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from service.domain.endpoint import AddressRules
@@ -71,6 +72,7 @@ class Settings:
     session_hours: int = 12
     default_environment: str = ""
     gc_grace_hours: int = 24
+    signing_key: str = field(default="", repr=False)
     rollback_days: int = 30
 
     @property
@@ -109,6 +111,7 @@ class Settings:
             watchers=reader.number("WATCHERS", 2000, 1, 100_000),
             session_hours=reader.number("SESSION_HOURS", 12, 1, 24 * 30),
             default_environment=reader.slug("DEFAULT_ENVIRONMENT"),
+            signing_key=reader.private_key("SIGNING_KEY"),
             gc_grace_hours=reader.number("GC_GRACE_HOURS", 24, 1, 24 * 365),
             rollback_days=reader.number("ROLLBACK_DAYS", 30, 0, 3650),
         )
@@ -159,6 +162,17 @@ def _is_url(value: str) -> bool:
         return False
     parts = urlsplit(value)
     return parts.scheme in ("http", "https") and bool(parts.hostname) and "@" not in parts.netloc
+
+
+def _is_p256(pem: str) -> bool:
+    from cryptography.hazmat.primitives.asymmetric import ec  # few need it, and it takes its time
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        key = load_pem_private_key(pem.encode(), None)
+    except (ValueError, TypeError):
+        return False
+    return isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP256R1)
 
 
 class _Reader:
@@ -231,6 +245,23 @@ class _Reader:
             )
             return ()
         return keys
+
+    def private_key(self, name: str) -> str:
+        """A PEM of a P-256 key, or of the file that `<name>_FILE` names; '' without one."""
+        pem, path = self.text(name, ""), self.text(f"{name}_FILE", "")
+        if pem and path:
+            self.problems.append(f"{PREFIX}{name} and {PREFIX}{name}_FILE are both set: give one")
+        if not pem and path:
+            try:
+                pem = Path(path).read_text()
+            except (OSError, UnicodeDecodeError, ValueError):
+                self.problems.append(f"{PREFIX}{name}_FILE must be a file that can be read, not {path[:80]!r}")
+        if not pem:
+            return ""
+        if not _is_p256(pem):
+            self.problems.append(f"{PREFIX}{name} must be an unencrypted private key of the curve P-256 in PEM")
+            return ""
+        return pem
 
     def address_rules(self, name: str) -> AddressRules:
         try:

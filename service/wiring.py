@@ -8,6 +8,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from service.settings import Settings
+from service.signing.key import EcSigner
 from service.stores.hand_out_rows import PostgresHandOut
 from service.stores.objects import S3Objects
 from service.stores.parts import S3Parts
@@ -22,6 +23,7 @@ from service.usecases.object_ports import ObjectStore, PartStore
 from service.usecases.ports import Clock, RegistryStore
 from service.usecases.record_reads import NO_READS, Reads
 from service.usecases.resolve import Resolver
+from service.usecases.signing_ports import Signer
 from service.usecases.tracking_ports import TrackingStore
 from service.webhooks.sender import HttpSender
 from service.webhooks.vault import FernetVault
@@ -37,6 +39,7 @@ class Parts:
     resolver: Resolver
     clock: Clock = utc_now
     reads: Reads = NO_READS
+    signer: Signer | None = None
 
 
 def make_parts(settings: Settings, engine: sa.Engine | None = None) -> Parts:
@@ -49,6 +52,7 @@ def make_parts(settings: Settings, engine: sa.Engine | None = None) -> Parts:
         tracking=PostgresTracking(engine),
         reads=Reads(settings.audit_reads),
         webhooks=WebhookParts(HttpSender(settings.webhooks.rules), FernetVault(settings.webhooks.keys)),
+        signer=EcSigner(settings.signing_key) if settings.signing_key else None,
         resolver=Resolver(hand_out, Following(hand_out, watchers=settings.watchers), utc_now),
     )
 

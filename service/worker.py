@@ -57,7 +57,9 @@ def make_worker_app(
         kwargs={"options": f"-c search_path={SCHEMA},public", "application_name": "model-registry-worker"},
     )
     app = procrastinate.App(connector=connector)
-    _add_import(app, Importer(parts.store, parts.objects, parts.tracking, parts.clock, problem_document))
+    _add_import(
+        app, Importer(parts.store, parts.objects, parts.tracking, parts.clock, problem_document, signer=parts.signer)
+    )
     _add_registration(app, parts)
     _add_maintenance(app, parts, make_collector(parts, settings))
     deliverer = deliverer or Deliverer(parts.store, parts.webhooks, parts.clock)

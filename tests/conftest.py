@@ -133,7 +133,7 @@ def parts(settings: Settings, engine: sa.Engine) -> Iterator[Parts]:
 
 @pytest.fixture
 def importer(parts: Parts) -> Importer:
-    return Importer(parts.store, parts.objects, parts.tracking, parts.clock, problem_document)
+    return Importer(parts.store, parts.objects, parts.tracking, parts.clock, problem_document, signer=parts.signer)
 
 
 @pytest.fixture

@@ -45,7 +45,14 @@ def add_models(api: APIBlueprint, parts: Parts) -> None:
     def create_version(path: p.NewModelPath, body: p.VersionIn) -> Response:
         """Register a folder of a run's artifacts as the model's next version; its bytes are copied and frozen."""
         version = register_version(
-            parts.store, parts.objects, parts.clock, principal(), path.model, body.run_id, body.artifact_path
+            parts.store,
+            parts.objects,
+            parts.clock,
+            principal(),
+            path.model,
+            body.run_id,
+            body.artifact_path,
+            parts.signer,
         )
         place = f"/v1/models/{quote(version.model, safe='')}/versions/{version.version}"
         return answer(p.VersionOut(**version_fields(version)), 201, {"Location": place})

@@ -19,6 +19,7 @@ from service.domain.model import ModelVersion
 from service.domain.promotion import PromotionState
 from service.usecases.hand_out import hand_out_files, read_stage
 from service.usecases.promote import Request, promote
+from service.usecases.sign_versions import last_bundle
 from service.usecases.version_archive import version_archive
 from service.wiring import Parts
 
@@ -55,7 +56,12 @@ def add_stages(api: APIBlueprint, parts: Parts, presign_seconds: int) -> None:
         )
         files = [p.FileOut(**vars(link.file), url=link.url) for link in links]
         shown = p.FilesOut(
-            model=version.model, version=version.version, digest=version.digest, expires_in=presign_seconds, files=files
+            model=version.model,
+            version=version.version,
+            digest=version.digest,
+            expires_in=presign_seconds,
+            files=files,
+            signature=last_bundle(parts.store, version.digest),
         )
         return answer(shown, headers={"Cache-Control": "private, no-store", **_tag(version.digest)})
 

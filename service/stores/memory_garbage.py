@@ -57,6 +57,8 @@ class MemoryGarbage:
             if each.digest == digest and each.marked_at is not None and each.marked_at <= before:
                 del self._state.manifests[digest], self._state.marks[digest]
                 self._state.verified.pop(digest, None)
+                for key in [key for key in self._state.signatures if key[0] == digest]:
+                    del self._state.signatures[key]
                 return True
         return False
 

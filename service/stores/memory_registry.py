@@ -24,6 +24,7 @@ from service.stores.memory_policies import MemoryPolicies
 from service.stores.memory_promotions import MemoryAnswers, MemoryPromotions
 from service.stores.memory_references import MemoryReferences
 from service.stores.memory_registrations import MemoryRegistrations
+from service.stores.memory_signatures import MemorySignatures
 from service.stores.memory_stages import MemoryStages
 from service.stores.memory_state import MlflowModel, State
 from service.stores.memory_uploads import MemoryUploads
@@ -48,6 +49,7 @@ class MemoryTransaction:
     origins: MemoryOrigins
     references: MemoryReferences
     instances: MemoryInstances
+    signatures: MemorySignatures
     claims: MemoryClaims
     garbage: MemoryGarbage
     checks: MemoryChecks
@@ -78,6 +80,7 @@ class MemoryTransaction:
             origins=MemoryOrigins(state),
             references=MemoryReferences(state),
             instances=MemoryInstances(state),
+            signatures=MemorySignatures(state),
             claims=MemoryClaims(state),
             garbage=MemoryGarbage(state),
             checks=MemoryChecks(state),

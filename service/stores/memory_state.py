@@ -18,6 +18,7 @@ from service.domain.model import Manifest, ModelVersion
 from service.domain.policy import PolicyVersion
 from service.domain.policy_facts import Evaluation
 from service.domain.promotion import Promotion
+from service.domain.signature import Signature, SigningKey
 from service.domain.uploading import Upload
 from service.domain.webhook import Delivery, Webhook
 from service.domain.workspace import Workspace
@@ -130,6 +131,8 @@ class State:
     manifests: dict[str, Manifest] = field(default_factory=dict)
     prompts: dict[tuple[str, int], HeldPrompt] = field(default_factory=dict)
     assignments: dict[Place, Assignment] = field(default_factory=dict)
+    signatures: dict[tuple[str, str], Signature] = field(default_factory=dict)
+    signing_keys: dict[str, SigningKey] = field(default_factory=dict)
     claims: dict[tuple[str, str], datetime] = field(default_factory=dict)
     marks: dict[str, datetime] = field(default_factory=dict)
     verified: dict[str, datetime] = field(default_factory=dict)

@@ -28,6 +28,7 @@ from service.stores.promotion_rows import PostgresPromotions
 from service.stores.queue import JobQueue
 from service.stores.references import PostgresReferences
 from service.stores.registration_rows import PostgresRegistrations
+from service.stores.signature_rows import PostgresSignatures
 from service.stores.stage_rows import PostgresStages
 from service.stores.upload_rows import PostgresUploads
 from service.stores.view_rows import PostgresViews
@@ -96,6 +97,7 @@ class PostgresTransaction:
     origins: PostgresOrigins
     references: PostgresReferences
     instances: PostgresInstances
+    signatures: PostgresSignatures
     claims: PostgresClaims
     garbage: PostgresGarbage
     checks: PostgresChecks
@@ -137,6 +139,7 @@ class PostgresRegistry:
                 origins=PostgresOrigins(connection),
                 references=PostgresReferences(connection),
                 instances=PostgresInstances(connection),
+                signatures=PostgresSignatures(connection),
                 claims=PostgresClaims(connection),
                 garbage=PostgresGarbage(connection),
                 checks=PostgresChecks(connection),

@@ -19,6 +19,7 @@ from service.usecases.model_ports import Models, Origins
 from service.usecases.place_ports import Environments, Tokens, Workspaces
 from service.usecases.policy_ports import Evidence, Policies
 from service.usecases.registration_ports import Registrations
+from service.usecases.signing_ports import Signatures
 from service.usecases.stage_ports import Answers, Promotions, Stages
 from service.usecases.view_ports import Views
 
@@ -99,6 +100,9 @@ class Transaction(Protocol):
 
     @property
     def checks(self) -> Checks: ...
+
+    @property
+    def signatures(self) -> Signatures: ...
 
     @property
     def instances(self) -> Instances: ...

@@ -20,6 +20,8 @@ from service.usecases.model_ports import NewVersion
 from service.usecases.object_ports import ObjectStore
 from service.usecases.ports import Clock, RegistryStore
 from service.usecases.record_change import record
+from service.usecases.sign_versions import sign
+from service.usecases.signing_ports import Signer
 from service.usecases.stored_bytes import is_stored
 
 BLOCK = 1024 * 1024
@@ -33,6 +35,7 @@ def register_version(
     model: str,
     run_id: str,
     artifact_path: str,
+    signer: Signer | None = None,
 ) -> ModelVersion:
     """Copy, hash, and write the version; equal bytes are stored once.
 
@@ -68,6 +71,7 @@ def register_version(
                 user=by.name,
             )
         )
+        sign(tx, signer, manifest, clock())
         record(tx, version_registered(by, run.workspace, version), clock())
         return version
 

@@ -34,6 +34,8 @@ from service.usecases.promote import promote
 from service.usecases.record_change import record
 from service.usecases.register_version import version_changed, version_registered
 from service.usecases.set_details import set_details
+from service.usecases.sign_versions import sign
+from service.usecases.signing_ports import Signer
 from service.usecases.stored_bytes import not_stored
 from service.usecases.tracking_ports import CentralIds, IdsChanged, RunSpool, TrackingStore
 
@@ -55,6 +57,7 @@ class Importer:
     clock: Clock
     problem: Any
     limits: Limits = field(default_factory=Limits)
+    signer: Signer | None = None
 
     def run(self, import_id: str, *, last: bool = False) -> ImportState | None:
         """Bring the import to a final state and answer with it; None when it already had one.
@@ -171,6 +174,7 @@ class Importer:
             changed = not report.is_new(got) and tx.models.update_version(got, version)
             report.version(version, got, changed=changed)
             if report.is_new(got):
+                sign(tx, self.signer, version.manifest, now)
                 record(tx, version_registered(by, import_.workspace, got), now)
             elif changed:
                 record(tx, version_changed(by, import_.workspace, got, version), now)

@@ -74,6 +74,11 @@ TABLE: dict[tuple[str, str], tuple[Any, str]] = {
     ("PUT", STAGE): ({"version": 1}, "200 403 403 403 200 403"),
     ("GET", STAGE): (None, "200 403 403 200 200 403"),
     ("PUT", f"{STAGE}/instances/pod-1"): ({"digest": "sha256:" + "0" * 64}, "200 403 403 200 200 403"),
+    # Nobody has signed anything: 404 for whoever may ask.
+    ("GET", f"{STAGE}/signature"): (None, "404 403 403 404 404 403"),
+    ("GET", "/v1/models/orders/versions/1/signature"): (None, "404 404 404 404 404 404"),
+    ("GET", "/v1/signing-keys"): (None, ALL),
+    ("GET", f"{STAGE}/snippet?for=curl"): (None, "200 403 403 200 200 403"),
     ("GET", f"{STAGE}/instances"): (None, "200 403 403 200 200 403"),
     ("DELETE", f"{STAGE}/instances/pod-1"): (None, "204 403 403 204 204 403"),
     ("GET", f"{STAGE}/files"): (None, "200 403 403 200 200 403"),

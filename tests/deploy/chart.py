@@ -66,6 +66,7 @@ FULL: Values = {
         "pool": 4,
     },
     "audit": {"reads": 0.25},
+    "signing": {"existingSecret": {"name": "signer", "key": "pem"}},
     "mlflow": {"defaultEnvironment": "prod"},
     "allowedHosts": ["models.internal", "models.internal:8443"],
     "s3": {

@@ -98,6 +98,7 @@ def test_secrets_of_others_are_referred_to(chart: helm_python.Chart) -> None:
         sources = [item["valueFrom"]["secretKeyRef"] for item in container.get("env", ()) if "valueFrom" in item]
         expected = [{"name": "postgres", "key": "uri"}, {"name": "s3", "key": "id"}, {"name": "s3", "key": "key"}]
         expected.append({"name": "seals", "key": "keys"})
+        expected.append({"name": "signer", "key": "pem"})
         if container["name"] == "migrate":
             expected.append({"name": "postgres-owner", "key": "uri"})
         assert container["name"] == "ready" or sources == expected

@@ -41,6 +41,8 @@ def test_the_table_says_what_is_required_and_what_the_defaults_are() -> None:
         "MODEL_REGISTRY_ALLOWED_HOSTS": "that of the public URL, loopback",
         "MODEL_REGISTRY_SESSION_HOURS": f"`{settings.session_hours}`",
         "MODEL_REGISTRY_DEFAULT_ENVIRONMENT": "none",
+        "MODEL_REGISTRY_SIGNING_KEY": "none",
+        "MODEL_REGISTRY_SIGNING_KEY_FILE": "none",
         "MODEL_REGISTRY_GC_GRACE_HOURS": f"`{settings.gc_grace_hours}`",
         "MODEL_REGISTRY_ROLLBACK_DAYS": f"`{settings.rollback_days}`",
         "MODEL_REGISTRY_WATCHERS": f"`{settings.watchers}`",
@@ -51,7 +53,7 @@ def test_the_table_says_what_is_required_and_what_the_defaults_are() -> None:
     assert settings.s3.public_endpoint == settings.s3.endpoint
 
 
-COMMANDS = re.findall(r"model-registry ((?:migrate|serve|worker|token|audit|gc|scrub)\b.*)$", CODE, re.M)
+COMMANDS = re.findall(r"model-registry ((?:migrate|serve|worker|token|audit|gc|scrub|sign)\b.*)$", CODE, re.M)
 
 
 @pytest.mark.parametrize("line", COMMANDS)

@@ -42,13 +42,13 @@ class _Recording(Mapping[str, str]):
 def variables_read() -> set[str]:
     """What `Settings` asks for, and what other modules name.
 
-    Left out are the parts of one machine, and the command line: what that reads is for clients.
+    Left out are the parts of one machine, the command line, the puller and snippets: what those read is for clients.
     """
     environ = _Recording()
     Settings.from_env(environ)
     migration_database_url(environ)
     named: set[str] = set()
     for path in (ROOT / "service").rglob("*.py"):
-        if "embedded" not in path.parts and path.name != "cli.py":
+        if not {"embedded", "pulling"} & set(path.parts) and path.name not in ("cli.py", "snippets.py"):
             named |= set(re.findall(r"\bMODEL_REGISTRY_[A-Z0-9_]+\b", path.read_text()))
     return environ.asked | named

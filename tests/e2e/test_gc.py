@@ -6,6 +6,8 @@ import hashlib
 import io
 import os
 import random
+import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -20,8 +22,10 @@ import requests
 import sqlalchemy as sa
 
 from service.domain.layout import archive_key, pending_prefix, version_prefix
+from service.domain.model import Manifest, ManifestFile
 from service.settings import Settings
 from service.stores import tables as t
+from service.stores.garbage_tables import marks
 from service.stores.postgres import make_engine
 from service.usecases.clock import utc_now
 from service.usecases.collect_leftovers import Collector
@@ -34,10 +38,11 @@ SECONDS = float(os.environ.get("GC_SECONDS", "25"))
 EACH = 8
 """Importers, and pullers."""
 GRACE = timedelta(seconds=1)
-WINDOW = timedelta(seconds=8)
+WINDOW = timedelta(seconds=4)
 """How long what a stage held stays: a pull that began before a promotion ends within."""
-CONTENTS = 6
-"""Fewer than importers: they often want bytes that are about to go."""
+CONTENTS = 20
+TURN = 1.0
+"""Seconds until other contents are imported; what went comes back CONTENTS turns later."""
 
 
 @dataclass
@@ -67,6 +72,20 @@ def parts(service: Service) -> Iterator[tuple[Parts, sa.Engine]]:
 def bytes_of(content: int) -> dict[str, bytes]:
     made = random.Random(content)
     return {"MLmodel": MLMODEL, "data/weights.bin": made.randbytes(150_000), "é.txt": made.randbytes(10)}
+
+
+def digest_of(content: int) -> str:
+    files = bytes_of(content).items()
+    return Manifest.of(ManifestFile(path, len(data), hashlib.sha256(data).hexdigest()) for path, data in files).digest
+
+
+def wanted(engine: sa.Engine, by_digest: dict[str, int]) -> int:
+    """The content to import next: often one that is about to be collected."""
+    with engine.connect() as connection:
+        marked = list(connection.scalars(sa.select(marks.c.digest)))
+    if marked and random.random() < 0.1:
+        return by_digest[random.choice(marked)]
+    return int(time.monotonic() / TURN) % CONTENTS
 
 
 def export(model: str, content: int) -> bytes:
@@ -117,12 +136,12 @@ def downloaded(url: str) -> requests.Response:
 
 
 def retire(engine: sa.Engine) -> None:
-    """Remove every version that no stage holds."""
-    here = (t.assignments.c.model == t.versions.c.model) & (t.assignments.c.version == t.versions.c.version)
-    held = sa.exists().where(here)
+    """Remove every version that a stage has held and holds no more."""
+    v, left = t.versions.c, t.transitions.c
+    held = sa.exists().where(t.assignments.c.model == v.model, t.assignments.c.version == v.version)
+    was_held = sa.exists().where(left.model == v.model, left.previous_version == v.version)
     with engine.begin() as connection:
-        old = t.versions.c.created_at < sa.func.now() - timedelta(seconds=2)
-        connection.execute(sa.delete(t.versions).where(~held, old))
+        connection.execute(sa.delete(t.versions).where(was_held, ~held))
     time.sleep(0.5)
 
 
@@ -144,13 +163,12 @@ def test_beside_imports_and_pulls(service: Service, parts: tuple[Parts, sa.Engin
     service.put("/v1/environments/prod", {})
     models = [f"m{number}" for number in range(EACH)]
     tally = Tally(until=time.monotonic() + SECONDS)
+    by_digest = {digest_of(content): content for content in range(CONTENTS)}
     lock = threading.Lock()
 
     def importer(model: str) -> Callable[[], None]:
-        made = random.Random(model)
-
         def step() -> None:
-            import_and_promote(service, model, made.randrange(CONTENTS))
+            import_and_promote(service, model, wanted(engine, by_digest))
             with lock:
                 tally.imports += 1
 
@@ -201,3 +219,39 @@ def assert_nothing_is_left_and_nothing_is_missing(parts: Parts, engine: sa.Engin
     assert [each.damaged for each in scrubbed] == [[] for _ in digests]
     with engine.connect() as connection:
         assert connection.scalar(sa.text("SELECT count(*) FROM registry.claims")) == 0
+
+
+def command(service: Service, *arguments: str) -> tuple[int, list[str]]:
+    done = subprocess.run(
+        [sys.executable, "-m", "service.cli", *arguments], env=service.environ, stdout=subprocess.PIPE, text=True
+    )
+    return done.returncode, done.stdout.splitlines()
+
+
+def test_the_commands(service: Service, parts: tuple[Parts, sa.Engine]) -> None:
+    objects = parts[0].objects
+    service.put("/v1/workspaces/dev", {"kind": "mlflow"})
+    service.put("/v1/environments/prod", {})
+    import_and_promote(service, "command", CONTENTS)
+    stray = f"{version_prefix('sha256:' + '0' * 64)}a"
+    objects.put(stray, io.BytesIO(b"x"), 1)
+    code, lines = command(service, "gc", "--dry-run", "--grace", "0s")
+    assert code == 0
+    assert f"would go: {stray[:-1]} (1 objects, 1 B): no manifest names these bytes" in lines
+    assert [info.key for info in objects.list(stray)] == [stray]
+    assert command(service, "gc") == (0, ["0 objects (0 B) are gone"])  # it is young
+    code, lines = command(service, "gc", "--grace", "0s")
+    assert f"gone: {stray[:-1]} (1 objects, 1 B): no manifest names these bytes" in lines
+    assert list(objects.list(stray)) == []
+    assert command(service, "gc", "--grace", "soon")[0] == 1
+    digest = digest_of(CONTENTS)
+    code, lines = command(service, "scrub", "--digest", digest)
+    assert (code, lines) == (0, [lines[0]])
+    assert lines[0].startswith("1 digests, 3 files, ")
+    objects.delete([version_prefix(digest) + "MLmodel"])
+    code, lines = command(service, "scrub")
+    assert (code, f"{digest} is damaged" in lines) == (0, False)  # it was verified within the last days
+    code, lines = command(service, "scrub", "--all", "--rate", "100")
+    assert code == 3
+    assert f"{digest} is damaged" in lines
+    assert "  it is version 1 of command, in prod/Production" in lines

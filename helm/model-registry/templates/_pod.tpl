@@ -128,6 +128,14 @@ env:
         optional: true
         {{- end }}
         {{- end }}
+  - name: MODEL_REGISTRY_SIGNING_KEY
+    valueFrom:
+      secretKeyRef:
+        name: {{ .Values.signing.existingSecret.name | default (include "model-registry.fullname" .) }}
+        key: {{ .Values.signing.existingSecret.key }}
+        {{- if not .Values.signing.existingSecret.name }}
+        optional: true
+        {{- end }}
   {{- with .Values.extraEnv }}
   {{- toYaml . | nindent 2 }}
   {{- end }}

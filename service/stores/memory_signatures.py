@@ -1,0 +1,34 @@
+"""Signatures in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from service.domain.errors import NotFound
+from service.domain.signature import Signature, SigningKey
+from service.stores.memory_state import State
+
+
+class MemorySignatures:
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def keep(self, signature: Signature, public_key: str) -> None:
+        key = SigningKey(signature.key_id, public_key, signature.signed_at)
+        self._state.signing_keys.setdefault(key.id, key)
+        self._state.signatures.setdefault((signature.digest, signature.key_id), signature)
+
+    def of(self, digest: str, key_id: str) -> Signature:
+        held = self._state.signatures.items()
+        found = [each for (of, key), each in held if of == digest and key_id in ("", key)]
+        if not found or digest not in self._state.manifests:
+            raise NotFound("signature", key_id or digest, "Nobody has signed these bytes with such a key.")
+        return max(found, key=lambda each: each.signed_at)
+
+    def unsigned(self, limit: int, after: str) -> Sequence[str]:
+        signed = {digest for digest, _ in self._state.signatures}
+        return sorted(digest for digest in self._state.manifests if digest > after and digest not in signed)[:limit]
+
+    def keys(self) -> Sequence[SigningKey]:
+        by_id = sorted(self._state.signing_keys.values(), key=lambda key: key.id)
+        return sorted(by_id, key=lambda key: key.since, reverse=True)

@@ -1,0 +1,51 @@
+"""Sign the bytes of versions: with their registration, or later those that nobody has signed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from service.domain.errors import NotFound
+from service.domain.model import Manifest
+from service.domain.signature import Signature, bundle, encoded, statement
+from service.usecases.ports import Clock, RegistryStore, Transaction
+from service.usecases.signing_ports import Signer
+
+DIGESTS = 100
+
+
+def sign(tx: Transaction, signer: Signer | None, manifest: Manifest, at: datetime) -> None:
+    """Sign in the transaction that registers the bytes; without a signer nothing happens."""
+    if signer is None:
+        return
+    payload = statement(manifest)
+    made = bundle(payload, signer.key_id, signer.sign(encoded(payload)))
+    tx.signatures.keep(Signature(manifest.digest, signer.key_id, made, at), signer.public_key)
+
+
+def sign_missing(store: RegistryStore, signer: Signer, clock: Clock) -> Iterator[str]:
+    """Sign every digest that has no signature yet; yields each when it is signed."""
+    after = ""
+    while True:
+        with store.transaction() as tx:
+            found = tx.signatures.unsigned(DIGESTS, after)
+        for digest in found:
+            try:
+                with store.transaction() as tx:
+                    sign(tx, signer, tx.models.manifest(digest), clock())
+            except NotFound:
+                continue  # it was collected meanwhile
+            yield digest
+        if not found:
+            return
+        after = found[-1]
+
+
+def last_bundle(store: RegistryStore, digest: str) -> dict[str, Any] | None:
+    """The bundle of the digest's last signature; None when nobody has signed it."""
+    with store.transaction() as tx:
+        try:
+            return dict(tx.signatures.of(digest, "").bundle)
+        except NotFound:
+            return None
