@@ -25,9 +25,9 @@ def check_query(document: dict[str, Any]) -> None:
     query = document.get("query")
     if not isinstance(query, str) or len(query) > MAX_QUERY:
         raise InvalidInput(f"A query is a text of at most {MAX_QUERY} characters.", field="query")
-    if not isinstance(document.get("variables") or {}, dict):
+    if not isinstance(document.get("variables"), dict | None):
         raise InvalidInput("variables must be an object.", field="variables")
-    if not isinstance(document.get("operationName") or "", str):
+    if not isinstance(document.get("operationName"), str | None):
         raise InvalidInput("operationName must be a text.", field="operationName")
     depth = 0
     for bracket in _BRACKET.findall(query):
