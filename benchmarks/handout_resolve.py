@@ -170,7 +170,7 @@ def many(registry: Registry) -> None:
     show("resolve at 64, many models", load(registry.url + PLACE, registry.headers, 64, SECONDS))
     for models in (100, MANY):
         paths = places(models)
-        load(registry.url, registry.headers, 64, 20, paths)
+        load(registry.url, registry.headers, 64, 10, paths)
         show(f"of {len(paths)} places in turn", load(registry.url, registry.headers, 64, SECONDS, paths))
 
 

@@ -21,8 +21,8 @@ SELECT 'model-' || m, v, 'sha256:' || lpad(m::text, 64, '0'), 1, '', '', '{{}}',
 FROM generate_series(1, {MODELS}) m, generate_series(1, {VERSIONS}) v;
 INSERT INTO registry.transitions (environment, model, stage, revision, version, digest, kind, over_freeze, actor,
     actor_id, comment, at)
-SELECT 'e' || e, 'model-' || m, 'live', 1, 1 + m % {VERSIONS}, 'sha256:' || lpad(m::text, 64, '0'), 'promotion', false,
-    'bench', '', '', now()
+SELECT 'e' || e, 'model-' || m, 'live', 1, 1 + mod(m, {VERSIONS}), 'sha256:' || lpad(m::text, 64, '0'), 'promotion',
+    false, 'bench', '', '', now()
 FROM generate_series(1, {ENVIRONMENTS}) e, generate_series(1, {MODELS}) m;
 INSERT INTO registry.assignments (environment, model, stage, version, revision, assigned_by, assigned_at, comment)
 SELECT environment, model, stage, version, revision, actor, at, ''

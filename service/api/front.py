@@ -84,28 +84,28 @@ class Front:
             return None
         return known[1]
 
-    def _ask(self, environ: Environ, asked: Asked) -> Response:
+    def _ask(self, environ: Environ, asked: Asked) -> tuple[bool, Wsgi]:
+        """Whether the client has the answer already, and what gives it."""
         answer = self._known(environ, asked)
-        if answer is None:
-            return Response.from_app(self._app, environ.copy(), buffered=True)
-        return Response.from_app(partial(_given, answer=answer), environ.copy(), buffered=True)
+        if answer is not None:
+            return _has(environ, answer), partial(_given, answer=answer)
+        response = Response.from_app(self._app, environ.copy(), buffered=True)
+        return response.status_code == HTTPStatus.NOT_MODIFIED, response
 
-    def _waited(self, environ: Environ, question: Question) -> Response:
+    def _waited(self, environ: Environ, question: Question) -> Wsgi:
         """The first answer that is not 304, or the last one when the time is over. Raises Unavailable, Busy."""
         until = time.monotonic() + question.wait
         before = self._following.position
-        response = self._ask(environ, question.asked)
-        if response.status_code != HTTPStatus.NOT_MODIFIED:
-            return response
+        has, answer = self._ask(environ, question.asked)
+        if not has:
+            return answer
         with self._following.watching(self._tags(environ, question.asked), lambda: gone(environ)) as watcher:
             if self._following.position != before:
-                response = self._ask(environ, question.asked)
-            while response.status_code == HTTPStatus.NOT_MODIFIED:
-                if self._following.stopped or gone(environ) or time.monotonic() >= until:
-                    break
+                has, answer = self._ask(environ, question.asked)
+            while has and not self._following.stopped and not gone(environ) and time.monotonic() < until:
                 watcher.wait(until - time.monotonic())
-                response = self._ask(environ, question.asked)
-        return response
+                has, answer = self._ask(environ, question.asked)
+        return answer
 
     def _tags(self, environ: Environ, asked: Asked) -> tuple[Tag, ...]:
         """Of what is asked for, and of the token that asks: also its end is something to be told."""
@@ -158,14 +158,18 @@ def _question(environ: Environ) -> Question | None:
     return Question(holding(match[1], match[3] or "", models), wait, query)
 
 
+def _has(environ: Environ, answer: Answer) -> bool:
+    """Whether the client said that it has the answer."""
+    known: str = environ.get("HTTP_IF_NONE_MATCH", "")
+    tag = answer.headers["ETag"]
+    return known == tag or (known != "" and parse_etags(known).contains_weak(tag.strip('"')))
+
+
 def _given(environ: Environ, start_response: Any, *, answer: Answer) -> Iterable[bytes]:
     headers = [*answer.headers.items(), (HEADER, sent_or_new(environ.get("HTTP_X_REQUEST_ID", "")))]
-    asked_with: str = environ.get("HTTP_IF_NONE_MATCH", "")
-    if asked_with:
-        tag = answer.headers["ETag"]
-        if asked_with == tag or parse_etags(asked_with).contains_weak(tag.strip('"')):
-            start_response("304 NOT MODIFIED", headers)
-            return ()
+    if _has(environ, answer):
+        start_response("304 NOT MODIFIED", headers)
+        return ()
     headers += [("Content-Type", "application/json"), ("Content-Length", str(len(answer.body)))]
     start_response("200 OK", headers)
     return () if environ["REQUEST_METHOD"] == "HEAD" else (answer.body,)

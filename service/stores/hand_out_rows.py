@@ -18,6 +18,7 @@ from service.stores.stage_rows import no_stage, nothing_in
 from service.stores.version_rows import version_of
 from service.usecases.hand_out_ports import LIMIT, Held, Holding, Logged, Read
 
+WHOLE_LIMIT = 0.7
 _ASKED = """
 SELECT (SELECT coalesce(max(seq), 0) FROM registry.audit) AS position,
        t.id AS token_id, t.name AS token_name, t.scopes AS token_scopes, t.created_by AS token_created_by,
@@ -57,7 +58,7 @@ class PostgresHandOut:
         _, given = engine.dialect.create_connect_args(engine.url)
         given = {**given, "application_name": "model-registry hand-out", "connect_timeout": 2}
         self._reading = ReadingConnection(given, _PREPARE, LIMIT)
-        self._whole = ReadingConnection(given, _PREPARE, 2 * LIMIT)  # nobody waits behind a long one
+        self._whole = ReadingConnection(given, _PREPARE, WHOLE_LIMIT)  # nobody waits behind a long one
         self._listening = ReadingConnection(given, f"LISTEN {CHANNEL}", LIMIT)
 
     def stage(self, secret: bytes, place: Place) -> Read[tuple[Assignment, ModelVersion]]:

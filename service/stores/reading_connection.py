@@ -18,6 +18,9 @@ import psycopg2.extras
 
 from service.domain.errors import InvalidInput, Unavailable
 
+TOLD = 0.8
+"""Seconds after which whoever reads knows that the database does not answer."""
+
 
 class ReadingConnection:
     """Runs one statement at a time, each its own transaction; connects on first use and again after a failure.
@@ -25,7 +28,7 @@ class ReadingConnection:
     Args:
         given: arguments of `psycopg2.connect`.
         first: what every new connection runs before all else.
-        limit: seconds for a statement, with the wait for its turn and for the connection.
+        limit: seconds for a statement and, if need be, for connecting; the wait for its turn may take what TOLD leaves.
     """
 
     def __init__(self, given: Mapping[str, Any], first: str, limit: float) -> None:
@@ -41,8 +44,8 @@ class ReadingConnection:
 
         Raises Unavailable, InvalidInput for text that no database holds.
         """
-        until = time.monotonic() + self._limit
-        with self._taking_turns(until), self._translated():
+        with self._taking_turns(), self._translated():
+            until = time.monotonic() + self._limit
             if self._connection is not None:
                 with suppress(psycopg2.Error):
                     return self.made, self._run(statement, values, until)
@@ -52,7 +55,7 @@ class ReadingConnection:
 
     def wait(self, seconds: float) -> None:
         """Until a notification comes or the time is over. Raises Unavailable when the connection is lost."""
-        with self._taking_turns(time.monotonic() + self._limit), self._translated():
+        with self._taking_turns(), self._translated():
             if self._connection is None:
                 self._connect(time.monotonic() + self._limit)
             until = time.monotonic() + seconds
@@ -65,8 +68,8 @@ class ReadingConnection:
         self._drop()
 
     @contextmanager
-    def _taking_turns(self, until: float) -> Iterator[None]:
-        if not self._turn.acquire(timeout=max(0.0, until - time.monotonic())):
+    def _taking_turns(self) -> Iterator[None]:
+        if not self._turn.acquire(timeout=TOLD - self._limit):
             raise _unavailable()
         try:
             yield
@@ -96,11 +99,13 @@ class ReadingConnection:
         return list(cursor.fetchall()) if cursor.description else []
 
     def _settle(self, until: float) -> None:
-        while (state := self._connection.poll()) != ext.POLL_OK:
-            left = until - time.monotonic()
-            if left <= 0 or not _ready(self._connection, left, writing=state == ext.POLL_WRITE):
+        over = False
+        while (state := self._connection.poll()) != ext.POLL_OK:  # also after the time: it may be us who were busy
+            if over:
                 self._drop()
                 raise _unavailable()
+            left = max(0.0, until - time.monotonic())
+            over = not _ready(self._connection, left, writing=state == ext.POLL_WRITE)
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None

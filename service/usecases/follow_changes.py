@@ -147,7 +147,8 @@ class Following:
             before = self._begun
         if leads:
             self._lead(look, before)
-        if not look.over.wait(2 * LIMIT + MARGIN) or look.failed:
+        look.over.wait()  # each ends: what it reads over does not wait for long
+        if look.failed:
             raise Unavailable("The database does not answer; try again in a moment.", part="postgres")
 
     def _lead(self, look: Look, before: Look) -> None:

@@ -1,7 +1,6 @@
 """What resolving and watching need from the outside; part of `service.usecases.ports`.
 
-Each read is one SELECT on a connection outside the pool, and raises Unavailable after LIMIT at most, that of
-a whole environment after twice as long.
+Each read is one SELECT on a connection outside the pool, and raises Unavailable within a second.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from service.domain.model import ModelVersion
 
 V = TypeVar("V")
 LIMIT = 0.4
-"""Seconds: one that waits for another one, too, is told within a second."""
+"""Seconds for one of them, and as long for its turn."""
 
 
 class Holding(NamedTuple):

@@ -37,6 +37,8 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_one_select_at_most(path: str, filled: FlaskClient, engine: sa.Engine, reads: list[str]) -> None:
+    filled.get("/v1/environments/qa/models/orders/stages/Production")  # connects
+    reads.clear()
     pooled: list[str] = []
     sa.event.listen(engine, "before_cursor_execute", lambda *given: pooled.append(given[2]))
     first = filled.get(path)
@@ -101,7 +103,7 @@ def test_what_is_asked_wrongly(filled: FlaskClient) -> None:
         for query in (f"{many}&model=one-too-many", "models=orders", "model=%00", "wait=61", "wait=-1", "wait=x"):
             for path in (ENVIRONMENT, f"{ENVIRONMENT}/Production"):
                 problem(filled.get(f"{path}?{query}"), 422, "invalid-input")
-        for query in ("model=orders", "wait=61", "wait=1&wait=x"):
+        for query in ("model=orders", "wait=61", "wait=x"):
             assert filled.get(f"{PRODUCTION}?{query}").status_code == 422
     problem(filled.get(PRODUCTION.replace("orders", "%00")), 422, "invalid-input")
     problem(filled.get("/v1/environments/%00/events"), 422, "invalid-input")

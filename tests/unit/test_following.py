@@ -142,7 +142,7 @@ def test_many_changes_at_once(registry: MemoryRegistry, store: Store) -> None:
     following = filled(store)
     with registry.transaction() as tx:
         for number in range(2500):
-            record(tx, Change("stage.changed", OPERATOR, environment="prod", model=f"m{number}"), NOW)
+            record(tx, Change("stage.changed", OPERATOR, environment="prod", model=f"m{number}", after={}), NOW)
         record(tx, Change("stage.changed", OPERATOR, environment="qa", model="orders"), NOW)
     following.catch_up()
     assert store.looks == 3
@@ -201,6 +201,7 @@ def test_a_look_that_fails_is_told_to_all_who_share_it(store: Store) -> None:
 
 def test_watchers(registry: MemoryRegistry, store: Store) -> None:
     following = Following(store, watchers=2)
+    following.catch_up()
     here = [False]
     try:
         with following.watching([("prod", "*")], lambda: False) as watcher:
