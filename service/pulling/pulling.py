@@ -90,6 +90,7 @@ class Puller:
             if resolved is None:
                 raise Unavailable("The registry answers 304 to a question without an ETag.")
             pulled = self._pull(resolved)
+            self._pay(pulled)
             self._tell()
             return pulled
 
@@ -107,11 +108,10 @@ class Puller:
                     resolved = self._api.resolve(self._ref, etag, 0 if self._owes() else wait)
                     if resolved is not None:
                         pulled = self._pull(resolved)
-                        if pulled.changed or not etag:
+                        first, etag = not etag, resolved.etag
+                        if pulled.changed or first:
                             yield pulled
-                        etag = resolved.etag
-                    elif self._owes():
-                        self._call_hook(self._current())
+                    self._pay(pulled)
                     failures = 0
                     self._tell()
                 except TargetRefused:
@@ -136,10 +136,8 @@ class Puller:
         changed = self._target.swap(placed)
         self._target.clean(self._options.keep)
         same = placed.manifest.digest == resolved.digest
-        pulled = self._pulled(placed, resolved.version if same else placed.version, changed)
-        if self._owes():
-            self._call_hook(pulled)
-        return pulled
+        version = resolved.version if same else placed.version
+        return Pulled(placed.model, version, placed.manifest.digest, self._target.path, changed)
 
     def _bring(self) -> Placed:
         """What the stage holds, as a folder that is complete."""
@@ -193,17 +191,11 @@ class Puller:
     def _owes(self) -> bool:
         return self._hook is not None and self._target.owed()
 
-    def _call_hook(self, pulled: Pulled | None) -> None:
-        if self._hook and pulled:
+    def _pay(self, pulled: Pulled) -> None:
+        """Call the hook if that is owed. Raises what it raises, and it stays owed."""
+        if self._hook and self._target.owed():
             self._hook(pulled)
             self._target.paid()
-
-    def _current(self) -> Pulled | None:
-        placed = self._target.current()
-        return self._pulled(placed, placed.version, False) if placed else None
-
-    def _pulled(self, placed: Placed, version: int, changed: bool) -> Pulled:
-        return Pulled(placed.model, version, placed.manifest.digest, self._target.path, changed)
 
     def _pause(self, error: Exception, failures: int) -> None:
         asked = error.retry_after if isinstance(error, Unavailable) else 0.0

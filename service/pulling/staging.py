@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from service.pulling.manifest import File, Manifest, folded
 
 BLOCK = 1024 * 1024
+LARGE = 8 * BLOCK
+"""From this size on a file gets a thread of its own for its digest."""
+BLOCKS_WAITING = 3
 FILE_MODE = 0o444
 FOLDER_MODE = 0o755
 
 
 class Partial:
-    """One file, open for writing behind the bytes that are there."""
+    """One file, open for writing behind the bytes that are there. `beside`: a thread that writes and hashes, in order,
+    while the next bytes come."""
 
-    def __init__(self, raw: BinaryIO) -> None:
+    def __init__(self, raw: BinaryIO, beside: Executor | None) -> None:
         self._raw = raw
+        self._beside = beside
+        self._waiting: deque[Future[None]] = deque()
         self._hasher = hashlib.sha256()
         self.size = 0
 
@@ -33,18 +41,34 @@ class Partial:
             self.restart()
 
     def restart(self) -> None:
+        self._wait(0)
         self._raw.seek(0)
         self._raw.truncate()
         self._hasher = hashlib.sha256()
         self.size = 0
 
     def write(self, block: bytes | memoryview) -> None:
-        self._raw.write(block)
-        self._hasher.update(block)
+        """The block may be used again afterwards."""
+        if self._beside is None:
+            self._take(block)
+        else:
+            self._waiting.append(self._beside.submit(self._take, bytes(block)))
+            self._wait(BLOCKS_WAITING)
         self.size += len(block)
 
     def is_all_of(self, file: File) -> bool:
+        self._wait(0)
         return (self.size, self._hasher.hexdigest()) == (file.size, file.sha256)
+
+    def _take(self, block: bytes | memoryview) -> None:
+        left = memoryview(block)
+        while left:  # a disk that is almost full takes only a part
+            left = left[self._raw.write(left) :]
+        self._hasher.update(block)
+
+    def _wait(self, left: int) -> None:
+        while len(self._waiting) > left:
+            self._waiting.popleft().result()
 
 
 @contextmanager
@@ -55,8 +79,12 @@ def partial(folder: Path, file: File) -> Iterator[Partial]:
     # A complete one cannot be written to; it is only read here, unless it turns out to be another one.
     if path.exists() and not os.access(path, os.W_OK):
         path.chmod(0o600)
-    with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "r+b", buffering=0) as raw:
-        one = Partial(raw)
+    with ExitStack() as stack:
+        raw = stack.enter_context(
+            open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "r+b", buffering=0)
+        )
+        beside = stack.enter_context(ThreadPoolExecutor(1)) if file.size >= LARGE else None
+        one = Partial(raw, beside)
         one.resume(file.size)
         yield one
         if one.is_all_of(file):

@@ -325,3 +325,25 @@ def test_what_runs_is_told(server: Hostile, told: Told, to: Path) -> None:
     assert registry.pull(REF, to).digest == digest, "that nobody listens does not matter"
     assert told.warnings == ["The stage was not told what runs here: The token does not allow this: No."]
     registry.close()
+
+
+def test_a_hook_that_fails_is_called_again(server: Hostile, registry: Registry, told: Told, to: Path) -> None:
+    """By a follower, without another pull; what it failed for is told."""
+    server.holds(FILES)
+    calls: list[Pulled] = []
+
+    def hook(pulled: Pulled) -> None:
+        calls.append(pulled)
+        if len(calls) < 3:
+            raise PullError("The server is still starting.")
+
+    following = registry.follow(REF, to, interval=0.1, wait=0, hook=hook)
+    assert next(following).changed
+    same: Any = (304, {}, b"")
+    second = server.holds([("MLmodel", b"second")])
+    server.answers["Production"][:0] = [same] * 3
+    assert next(following).digest == second
+    assert [pulled.changed for pulled in calls] == [True] * 3
+    assert len({pulled.digest for pulled in calls}) == 1
+    assert [warning.partition(" Trying")[0] for warning in told.warnings] == ["The server is still starting."] * 2
+    following.close()  # type: ignore[attr-defined]
