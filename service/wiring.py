@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from service.settings import Settings
 from service.signing.key import EcSigner
 from service.stores.hand_out_rows import PostgresHandOut
+from service.stores.look_rows import PostgresLooks
 from service.stores.objects import S3Objects
 from service.stores.parts import S3Parts
 from service.stores.postgres import PostgresRegistry, make_engine
@@ -19,6 +20,7 @@ from service.usecases.clock import utc_now
 from service.usecases.collect_leftovers import Collector
 from service.usecases.event_ports import WebhookParts
 from service.usecases.follow_changes import Following
+from service.usecases.look_up import Looks
 from service.usecases.object_ports import ObjectStore, PartStore
 from service.usecases.ports import Clock, RegistryStore
 from service.usecases.record_reads import NO_READS, Reads
@@ -37,6 +39,7 @@ class Parts:
     tracking: TrackingStore
     webhooks: WebhookParts
     resolver: Resolver
+    looks: Looks
     clock: Clock = utc_now
     reads: Reads = NO_READS
     signer: Signer | None = None
@@ -53,6 +56,7 @@ def make_parts(settings: Settings, engine: sa.Engine | None = None) -> Parts:
         reads=Reads(settings.audit_reads),
         webhooks=WebhookParts(HttpSender(settings.webhooks.rules), FernetVault(settings.webhooks.keys)),
         signer=EcSigner(settings.signing_key) if settings.signing_key else None,
+        looks=PostgresLooks(engine),
         resolver=Resolver(hand_out, Following(hand_out, watchers=settings.watchers), utc_now),
     )
 

@@ -50,7 +50,7 @@ class Caller:
     def sight(self, models: Collection[str]) -> Iterator[Sight]:
         """These models as the caller sees them, in one transaction."""
         with self.transaction() as tx:
-            yield Sight(tx, View(self._environment(tx), sees_everything(self.principal)), models)
+            yield Sight(tx.views, View(self._environment(tx), sees_everything(self.principal)), models)
 
     def require_promote(self) -> Environment:
         """The environment, in which the caller may promote. Raises InvalidInput, NotAllowed."""

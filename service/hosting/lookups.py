@@ -13,8 +13,10 @@ from flask import Blueprint, Response, g, jsonify, request
 
 from service.domain.errors import InvalidInput
 from service.hosting.caller import caller
+from service.hosting.decisions import sees_everything
 from service.hosting.intake import taken
-from service.usecases.view_versions import Seen, download_uri
+from service.usecases.look_up import look_up
+from service.usecases.view_versions import Seen, Sight, download_uri
 
 _NUMBER = re.compile("[0-9]{1,9}")
 
@@ -25,16 +27,15 @@ def lookup_routes(name: str) -> Blueprint:
     @routes.route("/mlflow/registered-models/get-latest-versions", methods=["GET", "POST"])
     def get_latest_versions() -> Response:
         model, stages = _parameter("name"), _stages()
-        with caller().sight([model]) as sight:
-            sight.require(model)
-            found = sight.latest([model], stages)[model]
+        sight = _sight(model)
+        sight.require(model)
+        found = sight.latest([model], stages)[model]
         return jsonify({"model_versions": [shown(seen) for seen in found]} if found else {})
 
     @routes.get("/mlflow/registered-models/alias")
     def get_by_alias() -> Response:
         model, alias = _parameter("name"), _parameter("alias")
-        with caller().sight([model]) as sight:
-            return jsonify({"model_version": shown(sight.by_alias(model, alias))})
+        return jsonify({"model_version": shown(_sight(model, alias=alias).by_alias(model, alias))})
 
     @routes.get("/mlflow/model-versions/get")
     def get_model_version() -> Response:
@@ -73,8 +74,13 @@ def _one() -> Seen:
     model, version = _parameter("name"), _parameter("version")
     if not _NUMBER.fullmatch(version):
         raise InvalidInput(f"A version is a number, not {version[:80]!r}.", field="version")
-    with caller().sight([model]) as sight:
-        return sight.one(model, int(version))
+    return _sight(model, int(version)).one(model, int(version))
+
+
+def _sight(model: str, number: int = 0, alias: str = "") -> Sight:
+    by = caller()
+    everything = sees_everything(by.principal)
+    return look_up(by.parts.looks, by.name, model, number, alias, everything=everything)
 
 
 def _parameter(name: str) -> str:

@@ -214,7 +214,7 @@ class RegistryStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow's base cla
             raise Conflict(f"It waits for approvals, see /v1/promotions/{promotion.id}.", promotion=promotion.id)
         with by.transaction() as tx:
             # Whoever promotes a version is told of it, also when no stage shows it any more.
-            moved = Sight(tx, View(environment, everything=True), [name]).one(name, number)
+            moved = Sight(tx.views, View(environment, everything=True), [name]).one(name, number)
         return _version(replace(moved, stage=promotion.stage if promotion else NONE))
 
     @_in_our_words

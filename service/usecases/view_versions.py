@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from service.domain.environment import Assignment, Environment
 from service.domain.errors import Conflict, InvalidInput, NotFound
 from service.domain.layout import version_uri
-from service.usecases.ports import Transaction
-from service.usecases.view_ports import Key, KnownVersion
+from service.usecases.view_ports import Key, KnownVersion, Views
 
 NONE = "None"
 """MLflow's name for being in no stage."""
@@ -76,14 +75,14 @@ class Seen:
 class Sight:
     """Some models as the view shows them; what is read of them all is read at once."""
 
-    def __init__(self, tx: Transaction, view: View, models: Collection[str]) -> None:
-        self._tx = tx
+    def __init__(self, views: Views, view: View, models: Collection[str]) -> None:
+        self._views = views
         self._view = view
         self._held: dict[str, list[Assignment]] = {}
         if view.environment is not None:
-            for item in tx.views.held(view.environment.name, models):
+            for item in views.held(view.environment.name, models):
                 self._held.setdefault(item.model, []).append(item)
-        self._aliases = tx.views.aliases(models)
+        self._aliases = views.aliases(models)
 
     def require(self, model: str) -> None:
         """Raises NotFound(kind="model") for one that the view does not show."""
@@ -112,7 +111,7 @@ class Sight:
         ]
         if NONE in wanted and self._view.everything:
             placed = [(item.model, item.version) for held in self._held.values() for item in held]
-            asked += [(model, number, NONE) for model, number in self._tx.views.highest(models, placed).items()]
+            asked += [(model, number, NONE) for model, number in self._views.highest(models, placed).items()]
         found: dict[str, list[Seen]] = {model: [] for model in models}
         for seen in self._seen(asked):
             found[seen.known.model].append(seen)
@@ -150,7 +149,7 @@ class Sight:
 
     def _seen(self, asked: Iterable[tuple[str, int, str]]) -> list[Seen]:
         listed = list(asked)
-        known = self._tx.views.versions({(model, number) for model, number, _ in listed})
+        known = self._views.versions({(model, number) for model, number, _ in listed})
         aliases = {model: self.aliases(model) for model, _, _ in listed}
         return [
             Seen(known[model, number], stage, tuple(alias for alias, of in aliases[model].items() if of == number))

@@ -54,7 +54,7 @@ def test_each_environment_shows_its_own(store: Registry) -> None:
     one, *_ = versions(store)
     with store.transaction() as tx:
         prod, qa = (tx.environments.get(name) for name in ("prod", "qa"))
-        sight = Sight(tx, View(prod, everything=True), ["iris", "wine"])
+        sight = Sight(tx.views, View(prod, everything=True), ["iris", "wine"])
         told = [(seen.known.version, seen.stage) for seen in sight.latest(["iris"])["iris"]]
         assert told == [(1, "Staging"), (1, "Production"), (3, NONE)]
         assert [seen.stage for seen in sight.latest(["iris"], ["production"])["iris"]] == ["Production"]
@@ -69,11 +69,11 @@ def test_each_environment_shows_its_own(store: Registry) -> None:
         )
         assert sight.by_alias("iris", "latest").known.version == 3
         assert sight.aliases("iris") == {"staging": 1, "production": 1, "champion": 2}
-        narrow = Sight(tx, View(qa, everything=False), ["iris", "wine"])
+        narrow = Sight(tx.views, View(qa, everything=False), ["iris", "wine"])
         assert [seen.known.version for seen in narrow.latest(["iris", "wine"])["iris"]] == [2]
         assert [seen.known.version for seen in narrow.many([("iris", 1), ("iris", 2), ("wine", 1)])] == [2]
         assert narrow.aliases("iris") == {"production": 2, "champion": 2}
-        nowhere = Sight(tx, View(None, everything=True), ["iris"])
+        nowhere = Sight(tx.views, View(None, everything=True), ["iris"])
         assert [(seen.known.version, seen.stage) for seen in nowhere.latest(["iris"])["iris"]] == [(3, NONE)]
         assert nowhere.one("iris", 1).aliases == ()
         assert nowhere.by_alias("iris", "production").known.version == 3

@@ -65,30 +65,37 @@ def test_bytes_only_of_the_environment_s_versions(view: Callable[..., Client], s
     assert client.delete(f"{place}/registered/{digests[4]}/MLmodel").status_code == 403
 
 
-@pytest.mark.parametrize(
-    ("path", "status", "code"),
-    [
-        ("registered-models/get-latest-versions?name=dummy-model&stages=Nowhere", 400, "INVALID_PARAMETER_VALUE"),
-        ("registered-models/get-latest-versions?name=other", 404, "RESOURCE_DOES_NOT_EXIST"),
-        ("registered-models/get-latest-versions", 400, "INVALID_PARAMETER_VALUE"),
-        ("registered-models/alias?name=dummy-model&alias=nobody", 404, "RESOURCE_DOES_NOT_EXIST"),
-        ("model-versions/get?name=dummy-model&version=3", 404, "RESOURCE_DOES_NOT_EXIST"),
-        ("model-versions/get?name=dummy-model&version=x", 400, "INVALID_PARAMETER_VALUE"),
-        ("runs/search", 404, "ENDPOINT_NOT_FOUND"),
-    ],
+REFUSED = (
+    ("registered-models/get-latest-versions?name=dummy-model&stages=Nowhere", 400, "INVALID_PARAMETER_VALUE"),
+    ("registered-models/get-latest-versions?name=other", 404, "RESOURCE_DOES_NOT_EXIST"),
+    ("registered-models/get-latest-versions", 400, "INVALID_PARAMETER_VALUE"),
+    ("registered-models/alias?name=dummy-model&alias=nobody", 404, "RESOURCE_DOES_NOT_EXIST"),
+    ("model-versions/get?name=dummy-model&version=3", 404, "RESOURCE_DOES_NOT_EXIST"),
+    ("model-versions/get?name=dummy-model&version=x", 400, "INVALID_PARAMETER_VALUE"),
+    ("runs/search", 404, "ENDPOINT_NOT_FOUND"),
 )
-def test_refusals_are_mlflow_s_form(view: Callable[..., Client], path: str, status: int, code: str) -> None:
-    got = view("read:prod").get(f"{API.format('prod')}/{path}")
-    assert (got.status_code, got.json["error_code"]) == (status, code)
-    assert set(got.json) == {"error_code", "message"}
 
 
-@pytest.mark.parametrize(
-    ("scopes", "status"), [(("read:qa",), 403), (("import:dev",), 403), (("admin",), 200), (("promote:prod",), 200)]
-)
-def test_who_may_read(view: Callable[..., Client], scopes: tuple[str, ...], status: int) -> None:
-    got = view(*scopes).get(f"{API.format('prod')}/registered-models/search")
-    assert got.status_code == status
+def test_refusals_are_mlflow_s_form(view: Callable[..., Client]) -> None:
+    client = view("read:prod")
+    for path, status, code in REFUSED:
+        got = client.get(f"{API.format('prod')}/{path}")
+        assert (got.status_code, got.json["error_code"]) == (status, code), path
+        assert set(got.json) == {"error_code", "message"}
+    nowhere = view("admin").get(f"{API.format('nowhere')}/registered-models/search")
+    assert (nowhere.status_code, nowhere.json["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
+
+
+def test_who_may_read(view: Callable[..., Client]) -> None:
+    for scopes, status in (
+        (("read:qa",), 403),
+        (("import:dev",), 403),
+        (("admin",), 200),
+        (("promote:prod",), 200),
+        (("browse",), 200),
+    ):
+        got = view(*scopes).get(f"{API.format('prod')}/registered-models/search")
+        assert got.status_code == status, scopes
 
 
 def test_no_token(story: FlaskClient, hosted: Callable[..., Client]) -> None:
