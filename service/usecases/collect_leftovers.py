@@ -72,7 +72,8 @@ class Collector:
 
     def _unneeded(self, unneeded: Unneeded, now: datetime) -> Garbage:
         due = (unneeded.marked_at or now) + self.grace
-        folder, why = version_prefix(unneeded.digest), "no version, stage, promotion or instance needs these bytes"
+        why = "every version with these bytes was deleted, and nothing else needs them"
+        folder = version_prefix(unneeded.digest)
         return Garbage(folder, unneeded.files, unneeded.size, why, None if due <= now else due)
 
     def _unused(self) -> Iterator[str]:
