@@ -134,10 +134,10 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         "MODEL_REGISTRY_WEBHOOK_ALLOW",
         "MODEL_REGISTRY_EVENT_DAYS",
         "MODEL_REGISTRY_ALLOWED_HOSTS",
+        "MODEL_REGISTRY_WATCHERS",
         "MODEL_REGISTRY_DEFAULT_ENVIRONMENT",
         "MODEL_REGISTRY_GC_GRACE_HOURS",
         "MODEL_REGISTRY_ROLLBACK_DAYS",
-        "MODEL_REGISTRY_WATCHERS",
     ]
     assert not [secret for secret in SECRETS if secret in "\n".join(found)]
 
