@@ -94,7 +94,8 @@ def _add_registration(app: procrastinate.App, parts: Parts) -> None:
             give_up(parts.store, model, int(version), f"The registration ended {MAX_ATTEMPTS} workers.")
             return
         last = context.job.attempts + 1 >= MAX_ATTEMPTS
-        freeze_version(parts.store, parts.objects, parts.clock, model, int(version), last=last)
+        store, objects, clock, signer = parts.store, parts.objects, parts.clock, parts.signer
+        freeze_version(store, objects, clock, model, int(version), last=last, signer=signer)
 
 
 def _add_maintenance(app: procrastinate.App, parts: Parts, collector: Collector) -> None:

@@ -157,7 +157,8 @@ class RegistryStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow's base cla
         told.pop(DIGEST_TAG, None)  # a copy of a version brings it along
         asked = VersionRequest(name, source, run_id or "", model_id or "", description or "", run_link or "", told)
         by = caller()
-        number = request_version(by.parts.store, by.parts.objects, by.parts.clock, by.principal, asked)
+        parts = by.parts
+        number = request_version(parts.store, parts.objects, parts.clock, by.principal, asked, parts.signer)
         return self.get_model_version(name, number)
 
     @_in_our_words

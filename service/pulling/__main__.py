@@ -50,7 +50,9 @@ def main(arguments: Sequence[str] | None = None, program: str | None = None) -> 
             given.url,
             _token(given),
             timeout=given.timeout,
-            options=Options(given.keep, given.jobs, given.via, given.retry_for, given.instance),
+            options=Options(
+                given.keep, given.jobs, given.via, given.retry_for, given.instance, tuple(given.verify_key)
+            ),
             progress=console,
         )
         return _run(given, registry, console)
@@ -150,6 +152,7 @@ def make_parser(program: str | None) -> argparse.ArgumentParser:
     add("--follow", action="store_true", help="go on, and swap the folder whenever the stage changes")
     add("--exec", metavar="CMD", help="run by the shell after a swap; knows MODEL_REGISTRY_DIGEST, _VERSION and _PATH")
     add("--offline-ok", action="store_true", help="be content with the last verified copy if nothing answers")
+    add("--verify-key", type=Path, action="append", default=[], metavar="PEM", help="a public key, one of which signed")
     add("--keep", type=_at_least(0), default=1, metavar="N", help="versions to keep beside the current one [1]")
     add("--via", choices=("auto", "files", "archive"), default="auto", help="presigned URLs, or through the registry")
     add("--jobs", type=_at_least(1), default=8, metavar="N", help="files at once [8]")

@@ -18,6 +18,7 @@ from service.pulling.patience import Sleep, backoff
 from service.pulling.placing import Placed, Target
 from service.pulling.progress import Progress
 from service.pulling.unpacking import unpack
+from service.pulling.verifying import Verifier
 
 STORE_RETRY_FOR = 10.0
 """Seconds for the object store, where the registry itself is another way to the same bytes."""
@@ -50,13 +51,14 @@ Hook = Callable[[Pulled], None]
 @dataclass(frozen=True)
 class Options:
     """`keep`: versions before the current one; `jobs`: files at once; `via`: auto, files or archive; `instance`: the id
-    under which the stage is told what is here."""
+    under which the stage is told what is here; `verify_keys`: files of public keys, one of which has to have signed."""
 
     keep: int = 1
     jobs: int = 8
     via: str = "auto"
     retry_for: float = 60.0
     instance: str = ""
+    verify_keys: tuple[Path, ...] = ()
 
 
 class Puller:
@@ -82,6 +84,7 @@ class Puller:
         self._hook = hook
         self._sleep = sleep
         self._told = ("", 0.0)
+        self._verifier = Verifier(options.verify_keys) if options.verify_keys else None
 
     def once(self) -> Pulled:
         """Raises PullError."""
@@ -130,7 +133,7 @@ class Puller:
                     waits = waited
 
     def _pull(self, resolved: Resolved) -> Pulled:
-        placed = self._target.intact(resolved.digest) or self._bring()
+        placed = self._vouched(self._target.intact(resolved.digest)) or self._bring()
         if self._hook and not self._target.leads_to(placed):
             self._target.owe(placed)
         changed = self._target.swap(placed)
@@ -139,10 +142,22 @@ class Puller:
         version = resolved.version if same else placed.version
         return Pulled(placed.model, version, placed.manifest.digest, self._target.path, changed)
 
+    def _vouched(self, placed: Placed | None) -> Placed | None:
+        """What is here already may have come without a look at its signature."""
+        if placed is None or self._verifier is None:
+            return placed
+        listing = self._api.files(self._ref)
+        if listing.manifest.digest != placed.manifest.digest:
+            return None  # the stage has changed since
+        self._verifier.check(listing.manifest, listing.signature)
+        return placed
+
     def _bring(self) -> Placed:
         """What the stage holds, as a folder that is complete."""
         for _ in range(MOVES):
             listing = self._api.files(self._ref)
+            if self._verifier is not None:
+                self._verifier.check(listing.manifest, listing.signature)
             staging = self._target.staging(listing.manifest)
             try:
                 self._fetch(listing, staging)

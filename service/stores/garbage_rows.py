@@ -77,7 +77,7 @@ def _unneeded(now: datetime, since: datetime) -> sa.ColumnElement[bool]:
     changes = t.transitions.c
     folder = sa.literal("models/") + sa.func.replace(digest, ":", "/") + "/"
     return sa.and_(
-        ~sa.exists().where(t.versions.c.digest == digest),  # what a stage holds is a version, too
+        ~sa.exists().where(t.versions.c.live_digest == digest),  # what a stage holds is such a version, too
         ~sa.exists().where(changes.at >= since, (changes.digest == digest) | (changes.previous_digest == digest)),
         ~sa.exists().where(promotions.c.digest == digest, promotions.c.state == PromotionState.PENDING),
         ~sa.exists().where(instances.c.digest == digest, instances.c.lease_end > now),
@@ -103,5 +103,5 @@ class PostgresChecks:
 
     def versions(self, digest: str) -> Sequence[tuple[str, int]]:
         v = t.versions.c
-        rows = self._connection.execute(sa.select(v.model, v.version).where(v.digest == digest))
+        rows = self._connection.execute(sa.select(v.model, v.version).where(v.live_digest == digest))
         return sorted((row.model, row.version) for row in rows)

@@ -18,7 +18,7 @@ from service.usecases.instance_ports import InstanceCount
 _i = instances.c
 _VERSION = (
     sa.select(sa.func.max(t.versions.c.version))
-    .where(t.versions.c.model == _i.model, t.versions.c.digest == _i.digest)
+    .where(t.versions.c.model == _i.model, t.versions.c.live_digest == _i.digest)
     .scalar_subquery()
     .label("version")
 )
@@ -72,7 +72,7 @@ class PostgresInstances:
         )
         version = (
             sa.select(sa.func.max(t.versions.c.version))
-            .where(t.versions.c.model == tally.c.model, t.versions.c.digest == tally.c.digest)
+            .where(t.versions.c.model == tally.c.model, t.versions.c.live_digest == tally.c.digest)
             .scalar_subquery()
         )
         query = sa.select(tally.c.digest, version, tally.c.expired, tally.c.count)

@@ -63,7 +63,8 @@ class MemoryGarbage:
         return False
 
     def _needed(self, now: datetime, since: datetime) -> set[str | None]:
-        needed: set[str | None] = {held.version.digest for held in self._state.versions.values()}
+        live = [held.version.digest for held in self._state.versions.values() if not held.deleted]
+        needed: set[str | None] = set(live)
         for changes in self._state.transitions.values():
             for change in changes:
                 if change.at >= since:
@@ -90,4 +91,5 @@ class MemoryChecks:
             self._state.verified[digest] = at
 
     def versions(self, digest: str) -> Sequence[tuple[str, int]]:
-        return sorted(key for key, held in self._state.versions.items() if held.version.digest == digest)
+        held = self._state.versions.items()
+        return sorted(key for key, each in held if each.version.digest == digest and not each.deleted)

@@ -51,6 +51,6 @@ class MemoryInstances:
         return [instance for (where, _), instance in self._state.instances.items() if where == place]
 
     def _told(self, instance: Instance) -> Instance:
-        versions = (held.version for held in self._state.versions.values())
+        versions = (held.version for held in self._state.versions.values() if not held.deleted)
         same = [v.version for v in versions if (v.model, v.digest) == (instance.place.model, instance.digest)]
         return replace(instance, version=max(same, default=None))

@@ -195,9 +195,9 @@ class MemoryRegistry:
             tx.state.mlflow_models[name] = MlflowModel(frozenset(versions))
 
     def remove_version(self, model: str, version: int) -> None:
-        """Without the rules of a registry: what had its bytes is none of its concern."""
+        """Leave its tombstone, without the rules of a registry."""
         with self.transaction() as tx:
-            del tx.state.versions[model, version]
+            tx.state.versions[model, version] = replace(tx.state.versions[model, version], deleted=True)
 
     def queued(self) -> Sequence[str]:
         """The ids of the imports that were queued for the worker, in that order."""

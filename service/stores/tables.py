@@ -256,7 +256,7 @@ versions = sa.Table(
     metadata,
     sa.Column("model", sa.ForeignKey(models.c.name, onupdate="CASCADE"), primary_key=True),
     sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("digest", sa.ForeignKey(manifests.c.digest), nullable=False),
+    sa.Column("digest", sa.Text, nullable=False),
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("run_id", sa.Text, nullable=False),
     sa.Column("description", sa.Text, nullable=False),
@@ -273,7 +273,14 @@ versions = sa.Table(
     _time("withdrawn_at", optional=True),
     sa.Column("deleted_by", sa.Text),  # null: not deleted
     _time("deleted_at", optional=True),
+    # A version has its manifest as long as it is not deleted; then both go their own ways.
+    sa.Column(
+        "live_digest",
+        sa.ForeignKey(manifests.c.digest),
+        sa.Computed("CASE WHEN deleted_at IS NULL THEN digest END", persisted=True),
+    ),
     sa.Index("versions_digest_idx", "digest"),
+    sa.Index("versions_live_digest_idx", "live_digest"),
     sa.Index("versions_run_id_idx", "run_id"),
     sa.Index("versions_original_idx", "workspace", "original_model"),
 )

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
 
+from service.domain.audit import Change
+from service.domain.identity import SERVICE
 from service.domain.layout import ARCHIVES, PENDING, VERSIONS, WORKSPACES, version_prefix
 from service.usecases.garbage_ports import Unneeded
 from service.usecases.object_ports import ObjectInfo, ObjectStore
 from service.usecases.ports import Clock, RegistryStore
+from service.usecases.record_change import record
 
 FOLDERS = 500
 KEYS = 200
@@ -62,17 +65,23 @@ class Collector:
             marked = tx.garbage.unneeded(now, now - self.window)
         for each in marked:
             if each.marked_at is not None and each.marked_at <= now - self.grace:
-                with self.store.transaction() as tx:
-                    tx.garbage.remove(each.digest, self.clock(), now - self.window, now - self.grace)
+                self._remove(each, now)
         for folder in self._unused():
             found = self._old(folder)
             deleted = self._delete(folder, found)
             if deleted:
                 yield _garbage(folder, found[:deleted])
 
+    def _remove(self, unneeded: Unneeded, now: datetime) -> None:
+        with self.store.transaction() as tx:
+            if tx.garbage.remove(unneeded.digest, self.clock(), now - self.window, now - self.grace):
+                told = {"files": unneeded.files, "size": unneeded.size}
+                record(tx, Change("bytes.collected", SERVICE, subject=unneeded.digest, after=told), self.clock())
+
     def _unneeded(self, unneeded: Unneeded, now: datetime) -> Garbage:
         due = (unneeded.marked_at or now) + self.grace
-        folder, why = version_prefix(unneeded.digest), "no version, stage, promotion or instance needs these bytes"
+        why = "every version with these bytes was deleted, and nothing else needs them"
+        folder = version_prefix(unneeded.digest)
         return Garbage(folder, unneeded.files, unneeded.size, why, None if due <= now else due)
 
     def _unused(self) -> Iterator[str]:

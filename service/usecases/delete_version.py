@@ -1,4 +1,4 @@
-"""Delete versions and models that no stage needs: they are hidden for good, and their bytes stay."""
+"""Delete versions and models that no stage needs: they are hidden for good; their bytes go as garbage."""
 
 from __future__ import annotations
 

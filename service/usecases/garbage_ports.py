@@ -35,8 +35,8 @@ class Unneeded:
 class Garbage(Protocol):
     """Manifests, and which of them are needed.
 
-    A digest is needed by a version; by a stage that holds it, or held it at or after `since`; by a pending promotion;
-    by the lease of an instance; by a claim.
+    A digest is needed by a version that is not deleted; by a stage that holds it, or held it at or after `since`; by a
+    pending promotion; by the lease of an instance; by a claim.
     """
 
     def unneeded(self, now: datetime, since: datetime) -> Sequence[Unneeded]:

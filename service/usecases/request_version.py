@@ -21,6 +21,8 @@ from service.usecases.ports import Clock, RegistryStore, Transaction
 from service.usecases.record_change import record
 from service.usecases.register_version import frozen, mlmodel_of, version_registered
 from service.usecases.registration_ports import NewRegistration, Registration
+from service.usecases.sign_versions import sign
+from service.usecases.signing_ports import Signer
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,12 @@ class VersionRequest:
 
 
 def request_version(
-    store: RegistryStore, objects: ObjectStore, clock: Clock, by: Principal, asked: VersionRequest
+    store: RegistryStore,
+    objects: ObjectStore,
+    clock: Clock,
+    by: Principal,
+    asked: VersionRequest,
+    signer: Signer | None = None,
 ) -> int:
     """The number of the new version, which is READY already when its files are few and small.
 
@@ -80,7 +87,7 @@ def request_version(
         )
     if small:
         try:
-            freeze_version(store, objects, clock, asked.model, begun.version)
+            freeze_version(store, objects, clock, asked.model, begun.version, signer=signer)
         except Unavailable:
             log.warning("version %d of %r is left to the worker", begun.version, asked.model)
     return begun.version
@@ -99,7 +106,14 @@ def _owner(tx: Transaction, by: Principal, model: str) -> str:
 
 
 def freeze_version(
-    store: RegistryStore, objects: ObjectStore, clock: Clock, model: str, version: int, *, last: bool = False
+    store: RegistryStore,
+    objects: ObjectStore,
+    clock: Clock,
+    model: str,
+    version: int,
+    *,
+    last: bool = False,
+    signer: Signer | None = None,
 ) -> None:
     """Bring the version to READY or FAILED_REGISTRATION; nothing when it has ended, or another attempt is at it.
 
@@ -111,7 +125,7 @@ def freeze_version(
     if started is None:
         return
     try:
-        _freeze(store, objects, clock, started)
+        _freeze(store, objects, clock, started, signer)
     except ConcurrentChange:
         log.info("attempt superseded: version %d of %r", version, model)
     except Unavailable as error:
@@ -133,7 +147,9 @@ def give_up(store: RegistryStore, model: str, version: int, message: str) -> Non
             tx.registrations.fail(started, message)
 
 
-def _freeze(store: RegistryStore, objects: ObjectStore, clock: Clock, started: Registration) -> None:
+def _freeze(
+    store: RegistryStore, objects: ObjectStore, clock: Clock, started: Registration, signer: Signer | None
+) -> None:
     asked = started.asked
     if asked.digest:
         with _kept(store, clock, asked.digest) as prefix:
@@ -141,13 +157,13 @@ def _freeze(store: RegistryStore, objects: ObjectStore, clock: Clock, started: R
                 manifest = tx.models.manifest(asked.digest)
             mlmodel = mlmodel_of(objects, prefix, manifest)
             with store.transaction() as tx:
-                _finish(tx, clock, started, manifest, mlmodel)
+                _finish(tx, clock, started, manifest, mlmodel, signer)
         return
     keys = [info.key for info in objects.list(asked.folder)]
     if not keys:
         raise NotFound("artifact", asked.folder, "The source has no files any more.")
     with frozen(store, objects, clock, asked.folder, keys) as (manifest, mlmodel), store.transaction() as tx:
-        _finish(tx, clock, started, manifest, mlmodel)
+        _finish(tx, clock, started, manifest, mlmodel, signer)
 
 
 @contextmanager
@@ -162,8 +178,16 @@ def _kept(store: RegistryStore, clock: Clock, digest: str) -> Iterator[str]:
             tx.claims.release(holder)
 
 
-def _finish(tx: Transaction, clock: Clock, started: Registration, manifest: Manifest, mlmodel: MLmodel) -> None:
+def _finish(
+    tx: Transaction,
+    clock: Clock,
+    started: Registration,
+    manifest: Manifest,
+    mlmodel: MLmodel,
+    signer: Signer | None,
+) -> None:
     version = tx.registrations.finish(started, manifest, mlmodel.flavors, mlmodel.signature)
+    sign(tx, signer, manifest, clock())
     asked = started.asked
     by = Principal(asked.actor_id, asked.actor, (), asked.request_id)
     record(tx, version_registered(by, asked.workspace, version), clock())

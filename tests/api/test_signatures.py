@@ -5,16 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from flask.testing import FlaskClient
 
 from service.app import create_app
@@ -28,17 +24,9 @@ from service.wiring import Parts
 from tests.api.conftest import ORDERS
 from tests.api.problems import problem
 from tests.small_exports import RUN
+from tests.stock_signing import new_key, stock_verify
 
 STAGE = "/v1/environments/prod/models/orders/stages/Production"
-CLI = Path(__file__).parents[2] / ".cache" / "model-signing" / "bin" / "model_signing"
-
-
-def new_key() -> str:
-    pem, nothing = serialization.Encoding.PEM, serialization.NoEncryption()
-    key = ec.generate_private_key(ec.SECP256R1())
-    return key.private_bytes(pem, serialization.PrivateFormat.PKCS8, nothing).decode()
-
-
 OLD, NEW = EcSigner(new_key()), EcSigner(new_key())
 
 
@@ -112,19 +100,7 @@ def test_a_rotated_key_leaves_old_signatures(signing: Callable[[EcSigner], Flask
 FILES = {"MLmodel": b"flavors: {}\n", "data/weights.bin": b"42", "a-b/x": b"1", "a/x": b"", "Größe ☃.txt": "é".encode()}
 
 
-@pytest.fixture(scope="module")
-def stock_cli() -> Path:
-    """The tool in an environment of its own: it needs what the service does not."""
-    if not CLI.exists():
-        folder = CLI.parents[1]
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        wanted = ["model-signing==1.1.1", "pyOpenSSL"]
-        pip = [str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", *wanted]
-        subprocess.run(pip, check=True)
-    return CLI
-
-
-def test_the_stock_tool_verifies_it(stock_cli: Path, tmp_path: Path) -> None:
+def test_the_stock_tool_verifies_it(tmp_path: Path) -> None:
     model = tmp_path / "model"
     for path, data in FILES.items():
         (model / path).parent.mkdir(parents=True, exist_ok=True)
@@ -137,9 +113,7 @@ def test_the_stock_tool_verifies_it(stock_cli: Path, tmp_path: Path) -> None:
     def verify(signer: EcSigner) -> tuple[int, str]:
         key = tmp_path / "key.pub"
         key.write_text(signer.public_key)
-        command = [str(stock_cli), "verify", "key", str(model), "--signature", str(signature), "--public_key", str(key)]
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        return done.returncode, done.stdout
+        return stock_verify(model, signature, key)
 
     code, told = verify(OLD)
     assert code == 0, told

@@ -237,7 +237,8 @@ class SeededPostgres(PostgresRegistry):
     def remove_version(self, model: str, version: int) -> None:
         here = (t.versions.c.model == model) & (t.versions.c.version == version)
         with self._seeds.begin() as connection:
-            connection.execute(sa.delete(t.versions).where(here))
+            gone = {"deleted_at": datetime.now(UTC), "deleted_by": "test"}
+            connection.execute(sa.update(t.versions).where(here).values(gone))
 
     def queued(self) -> Sequence[str]:
         with self._seeds.connect() as connection:

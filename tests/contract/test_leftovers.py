@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from service.domain.audit import AuditQuery
 from service.domain.importing import ImportState
 from service.domain.layout import (
     archive_key,
@@ -186,6 +187,9 @@ def test_bytes_that_nothing_needs(store: Registry, objects: ObjectStore) -> None
     assert keys(objects) == []
     with store.transaction() as tx:
         assert not tx.models.has_manifest(digest)
+        (row,) = tx.audit.latest(AuditQuery(), 10)
+    told = (row.action, row.actor, row.subject, row.after)
+    assert told == ("bytes.collected", "service", digest, {"files": 3, "size": manifest().size})
 
 
 def test_bytes_are_needed_again(store: Registry, objects: ObjectStore) -> None:

@@ -240,3 +240,15 @@ def test_claims_of_nobody_are_forgotten(store: Registry) -> None:
         assert tx.references.unused([folder], at(4)) == []
         tx.garbage.mark(at(5), LONG_AGO)
         assert tx.references.unused([folder], at(0)) == [folder]
+
+
+def test_a_deleted_version_keeps_its_number(store: Registry) -> None:
+    with store.transaction() as tx:
+        tx.models.delete_version("iris", 2, "admin", at(0))
+    mark(store, 5)
+    assert remove(store, 6, before=5, digest=B.digest)
+    with store.transaction() as tx:
+        again = tx.models.add_version(new_version(content="b"))
+        assert (again.version, again.digest) == (3, B.digest)
+        assert tx.models.has_manifest(B.digest)
+        assert tx.checks.versions(B.digest) == [("iris", 3)]

@@ -38,7 +38,7 @@ SECONDS = float(os.environ.get("GC_SECONDS", "25"))
 EACH = 8
 """Importers, and pullers."""
 GRACE = timedelta(seconds=1)
-WINDOW = timedelta(seconds=4)
+WINDOW = timedelta(seconds=2)
 """How long what a stage held stays: a pull that began before a promotion ends within."""
 CONTENTS = 20
 TURN = 1.0
@@ -136,12 +136,13 @@ def downloaded(url: str) -> requests.Response:
 
 
 def retire(engine: sa.Engine) -> None:
-    """Remove every version that a stage has held and holds no more."""
+    """Delete every version that a stage has held and holds no more."""
     v, left = t.versions.c, t.transitions.c
     held = sa.exists().where(t.assignments.c.model == v.model, t.assignments.c.version == v.version)
     was_held = sa.exists().where(left.model == v.model, left.previous_version == v.version)
     with engine.begin() as connection:
-        connection.execute(sa.delete(t.versions).where(was_held, ~held))
+        gone = {"deleted_at": sa.func.now(), "deleted_by": "test"}
+        connection.execute(sa.update(t.versions).where(was_held, ~held, v.deleted_at.is_(None)).values(gone))
     time.sleep(0.5)
 
 
@@ -153,7 +154,7 @@ def litter(parts: Parts) -> None:
         version_prefix("sha256:" + uuid.uuid4().hex * 2) + "a/b",
     ):
         parts.objects.put(key, io.BytesIO(b"x"), 1)
-    time.sleep(0.5)
+    time.sleep(2)
 
 
 @pytest.mark.timeout(SECONDS + 240)
@@ -176,7 +177,13 @@ def test_beside_imports_and_pulls(service: Service, parts: tuple[Parts, sa.Engin
 
     def puller(model: str) -> Callable[[], None]:
         def step() -> None:
-            pull(service, model)
+            began = time.monotonic()
+            try:
+                pull(service, model)
+            except (AssertionError, requests.RequestException, tarfile.TarError):
+                if time.monotonic() - began < WINDOW.total_seconds():
+                    raise
+                return  # slower than the window, which is what keeps its bytes
             with lock:
                 tally.pulls += 1
 
@@ -209,7 +216,7 @@ def assert_nothing_is_left_and_nothing_is_missing(parts: Parts, engine: sa.Engin
     for _ in range(2):  # what the first one marks
         list(collector(parts, timedelta(), timedelta(), hour).run())
     with engine.connect() as connection:
-        digests = set(connection.scalars(sa.select(t.versions.c.digest)))
+        digests = set(connection.scalars(sa.select(t.versions.c.live_digest).where(t.versions.c.deleted_at.is_(None))))
         manifests = set(connection.scalars(sa.select(t.manifests.c.digest)))
     assert digests == manifests != set()
     kept = {f"{version_prefix(digest)}{path}" for digest in digests for path in bytes_of(0)}
@@ -235,12 +242,13 @@ def test_the_commands(service: Service, parts: tuple[Parts, sa.Engine]) -> None:
     import_and_promote(service, "command", CONTENTS)
     stray = f"{version_prefix('sha256:' + '0' * 64)}a"
     objects.put(stray, io.BytesIO(b"x"), 1)
-    code, lines = command(service, "gc", "--dry-run", "--grace", "0s")
+    time.sleep(1.1)
+    code, lines = command(service, "gc", "--dry-run", "--grace", "1s")
     assert code == 0
     assert f"would go: {stray[:-1]} (1 objects, 1 B): no manifest names these bytes" in lines
     assert [info.key for info in objects.list(stray)] == [stray]
     assert command(service, "gc") == (0, ["0 objects (0 B) are gone"])  # it is young
-    code, lines = command(service, "gc", "--grace", "0s")
+    code, lines = command(service, "gc", "--grace", "1s")
     assert f"gone: {stray[:-1]} (1 objects, 1 B): no manifest names these bytes" in lines
     assert list(objects.list(stray)) == []
     assert command(service, "gc", "--grace", "soon")[0] == 1

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from service.domain.endpoint import AddressRules
 from service.domain.host_names import HostNames
@@ -18,6 +21,7 @@ from service.settings import (
     WebhookSettings,
     migration_database_url,
 )
+from tests.stock_signing import new_key
 
 KEYS = ("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=")
 SECRETS = ("db-secret", "the-access-key", "the-secret-key", *KEYS)
@@ -233,3 +237,28 @@ def test_the_migration_s_database() -> None:
     with pytest.raises(SettingsError, match=f"{name} must be like") as refused:
         migration_database_url({name: "mysql://owner:db-secret@db/registry"})
     assert "db-secret" not in str(refused.value)
+
+
+P384 = (
+    ec.generate_private_key(ec.SECP384R1())
+    .private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    .decode()
+)
+
+
+def test_a_key_to_sign_with(tmp_path: Path) -> None:
+    key = new_key()
+    (tmp_path / "key.pem").write_text(key)
+    by_value = {**ENVIRON, "MODEL_REGISTRY_SIGNING_KEY": key}
+    by_file = {**ENVIRON, "MODEL_REGISTRY_SIGNING_KEY_FILE": str(tmp_path / "key.pem")}
+    assert Settings.from_env(ENVIRON).signing_key == ""
+    for environ in (by_value, by_file):
+        settings = Settings.from_env(environ)
+        assert settings.signing_key.strip() == key.strip()
+        assert "PRIVATE" not in repr(settings)
+    assert ["are both set" in line for line in problems({**by_value, **by_file})] == [True]
+    (absent,) = problems({**ENVIRON, "MODEL_REGISTRY_SIGNING_KEY_FILE": str(tmp_path / "absent")})
+    assert "must be a file that can be read" in absent
+    for wrong in ("secret", key.replace("M", "N"), P384):
+        (line,) = problems({**ENVIRON, "MODEL_REGISTRY_SIGNING_KEY": wrong})
+        assert line == "MODEL_REGISTRY_SIGNING_KEY must be an unencrypted private key of the curve P-256 in PEM"
