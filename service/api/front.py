@@ -37,7 +37,7 @@ Environ = dict[str, Any]
 Wsgi = Callable[[Environ, Any], Iterable[bytes]]
 _PLACE = re.compile(r"/v1/environments/([^/]+)/(?:models/([^/]+)/)?stages(?:/([^/]+))?", re.ASCII)
 SHARED = 0.2
-"""Seconds for which an answer is worth waiting that somebody else reads; who reads it then is still told in a second."""
+"""Seconds for which to wait for an answer that somebody else reads; who reads it then is still told in a second."""
 ESTABLISHED = 1
 """The state of a TCP connection whose other end has closed nothing."""
 
