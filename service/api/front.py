@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -35,6 +36,8 @@ from service.wiring import Parts
 Environ = dict[str, Any]
 Wsgi = Callable[[Environ, Any], Iterable[bytes]]
 _PLACE = re.compile(r"/v1/environments/([^/]+)/(?:models/([^/]+)/)?stages(?:/([^/]+))?", re.ASCII)
+SHARED = 0.2
+"""Seconds for which to wait for an answer that somebody else reads; who reads it then is still told in a second."""
 ESTABLISHED = 1
 """The state of a TCP connection whose other end has closed nothing."""
 
@@ -52,6 +55,7 @@ class Front:
         self._app = app
         self._resolver = parts.resolver
         self._following = parts.resolver.following
+        self._under_way: dict[Asked, threading.Event] = {}
         self._recorded = parts.reads.share > 0
 
     def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
@@ -62,12 +66,31 @@ class Front:
             if question.wait and environ.get("HTTP_IF_NONE_MATCH"):
                 environ["QUERY_STRING"] = question.query
                 return self._waited(environ, question)(environ, start_response)
-            answer = self._known(environ, question.asked)
+            answer = self._known(environ, question.asked) or self._soon_known(environ, question.asked)
         except Unavailable as error:  # also Busy
             return _problem(environ, error)(environ, start_response)
         if answer is None:
-            return self._app(environ, start_response)
+            return self._route(environ, start_response, asked=question.asked)
         return _given(environ, start_response, answer=answer)
+
+    def _soon_known(self, environ: Environ, asked: Asked) -> Answer | None:
+        """When somebody reads the same just now, as after a change that many wait for: known once that is kept."""
+        read = self._under_way.get(asked)
+        if read is None:
+            return None
+        read.wait(SHARED)
+        return self._known(environ, asked)
+
+    def _route(self, environ: Environ, start_response: Any, *, asked: Asked) -> Iterable[bytes]:
+        """The route's answer; those who ask the same meanwhile wait for it."""
+        own = threading.Event()
+        first = self._under_way.setdefault(asked, own) is own
+        try:
+            return self._app(environ, start_response)
+        finally:
+            if first:
+                del self._under_way[asked]
+                own.set()
 
     def _known(self, environ: Environ, asked: Asked) -> Answer | None:
         """The answer, if it is known to hold now and the caller is known to be one who may have it.
@@ -86,10 +109,10 @@ class Front:
 
     def _ask(self, environ: Environ, asked: Asked) -> tuple[bool, Wsgi]:
         """Whether the client has the answer already, and what gives it."""
-        answer = self._known(environ, asked)
+        answer = self._known(environ, asked) or self._soon_known(environ, asked)
         if answer is not None:
             return _has(environ, answer), partial(_given, answer=answer)
-        response = Response.from_app(self._app, environ.copy(), buffered=True)
+        response = Response.from_app(partial(self._route, asked=asked), environ.copy(), buffered=True)
         return response.status_code == HTTPStatus.NOT_MODIFIED, response
 
     def _waited(self, environ: Environ, question: Question) -> Wsgi:

@@ -18,7 +18,7 @@ import psycopg2.extras
 
 from service.domain.errors import InvalidInput, Unavailable
 
-TOLD = 0.8
+TOLD = 0.7
 """Seconds after which whoever reads knows that the database does not answer."""
 
 

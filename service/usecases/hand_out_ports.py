@@ -16,7 +16,7 @@ from service.domain.identity import Token
 from service.domain.model import ModelVersion
 
 V = TypeVar("V")
-LIMIT = 0.4
+LIMIT = 0.35
 """Seconds for one of them, and as long for its turn."""
 
 
