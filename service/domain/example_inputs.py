@@ -62,11 +62,13 @@ class Inputs:
 
 
 def inputs_of(signature: Mapping[str, Any] | None) -> Inputs:
-    """Of the `signature` of an MLmodel file, whatever is in it."""
-    try:
-        rows = json.loads(str((signature or {}).get("inputs")))
-    except (ValueError, RecursionError):
-        return Inputs()
+    """Of the `signature` of an MLmodel file, whatever is in it; each part may still be JSON text."""
+    rows = (signature or {}).get("inputs")
+    if isinstance(rows, str):
+        try:
+            rows = json.loads(rows)
+        except (ValueError, RecursionError):
+            return Inputs()
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         return Inputs()
     tensors = tuple(tensor for row in rows if (tensor := _tensor(row)) is not None)

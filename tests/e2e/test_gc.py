@@ -40,9 +40,11 @@ EACH = 8
 GRACE = timedelta(seconds=1)
 WINDOW = timedelta(seconds=2)
 """How long what a stage held stays: a pull that began before a promotion ends within."""
-CONTENTS = 20
+CONTENTS = 400
 TURN = 1.0
-"""Seconds until other contents are imported; what went comes back CONTENTS turns later."""
+"""Seconds until other contents are imported."""
+OFTEN = 0.2
+"""How often what is imported is about to be collected."""
 
 
 @dataclass
@@ -71,7 +73,7 @@ def parts(service: Service) -> Iterator[tuple[Parts, sa.Engine]]:
 
 def bytes_of(content: int) -> dict[str, bytes]:
     made = random.Random(content)
-    return {"MLmodel": MLMODEL, "data/weights.bin": made.randbytes(150_000), "é.txt": made.randbytes(10)}
+    return {"MLmodel": MLMODEL, "data/weights.bin": made.randbytes(20_000), "é.txt": made.randbytes(10)}
 
 
 def digest_of(content: int) -> str:
@@ -83,7 +85,7 @@ def wanted(engine: sa.Engine, by_digest: dict[str, int]) -> int:
     """The content to import next: often one that is about to be collected."""
     with engine.connect() as connection:
         marked = list(connection.scalars(sa.select(marks.c.digest)))
-    if marked and random.random() < 0.1:
+    if marked and random.random() < OFTEN:
         return by_digest[random.choice(marked)]
     return int(time.monotonic() / TURN) % CONTENTS
 

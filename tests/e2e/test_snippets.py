@@ -151,7 +151,7 @@ def use(inputs: Inputs) -> Use:
             {"dataframe_split": {"data": [[1, "text"]]}},
         ),
         (
-            {"inputs": '[{"name": "a", "type": "datetime"}]'},
+            {"inputs": [{"name": "a", "type": "datetime"}]},
             Inputs((Column("a", "datetime"),)),
             {"dataframe_records": [{"a": "2026-01-01T00:00:00"}]},
         ),
