@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 help:  ## list the targets
-	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z.-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: $(STAMP)  ## make .venv with everything for running and developing
 
@@ -37,6 +37,12 @@ servers: setup  ## prepare the model servers that the tests start on a pulled fo
 test-gc: setup  ## five minutes of collecting garbage beside imports and pulls
 	GC_SECONDS=300 $(BIN)/python -m pytest -s tests/e2e/test_gc.py
 
+clients: setup  ## prepare the MLflow clients that the tests run, in .cache/clients
+	$(BIN)/python -m tests.clients.environments
+
+compatibility: setup  ## write docs/mlflow-compatibility.md from what the clients prove
+	WRITE_COMPATIBILITY=1 $(BIN)/python -m pytest tests/clients/test_calls.py
+
 lint: setup  ## style, types and the direction of dependencies
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -54,4 +60,4 @@ lock: setup  ## write .ci/constraints.txt anew from pyproject.toml
 clean:  ## remove the environment and all caches, not the data
 	rm -rf $(VENV) .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-.PHONY: help setup demo up test pull.pyz servers lint format lock clean
+.PHONY: help setup demo up test pull.pyz servers clients compatibility lint format lock clean

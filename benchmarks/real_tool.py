@@ -14,12 +14,10 @@ import requests
 import sqlalchemy as sa
 
 from benchmarks.running import Registry
+from tests.clients.environments import EXPORT_IMPORT, prepare
 
 PORT = 5397
 URL = f"http://127.0.0.1:{PORT}"
-TOOL = Path(__file__).parent.parent / ".cache" / "mlflow-export-import-1.2.0"
-# The tool does not name tabulate among its own dependencies, and cannot start without.
-PACKAGES = ("mlflow-export-import==1.2.0", "mlflow==2.22.5", "tabulate", "setuptools<81")
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class RealTool:
 
     def bring(self, folder: Path) -> float:
         """Seconds of the command that imports `folder`."""
-        command = [str(TOOL / "bin" / "import-experiment"), "--input-dir", str(folder)]
+        command = [EXPORT_IMPORT.command("import-experiment"), "--input-dir", str(folder)]
         began = time.monotonic()
         done = subprocess.run(
             [*command, "--experiment-name", folder.name], env=self.environ, capture_output=True, text=True
@@ -48,18 +46,10 @@ class RealTool:
         return sum(len(run["data"].get("metrics", [])) for run in runs)
 
 
-def install() -> None:
-    if not (TOOL / "bin" / "import-experiment").exists():
-        uv = str(Path(sys.executable).with_name("uv"))
-        subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(TOOL)], check=True)
-        python = str(TOOL / "bin" / "python")
-        subprocess.run([uv, "pip", "install", "--quiet", "--python", python, *PACKAGES], check=True)
-
-
 @contextmanager
 def real_tool(registry: Registry) -> Iterator[RealTool]:
     """`mlflow server` with two workers on a database and a prefix of its own."""
-    install()
+    prepare(EXPORT_IMPORT)
     settings = registry.settings
     ours = sa.make_url(settings.database_url)
     admin = sa.create_engine(ours.set(username="registry"), isolation_level="AUTOCOMMIT")

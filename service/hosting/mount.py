@@ -25,6 +25,7 @@ from service.hosting.hosts import only_for
 from service.hosting.intake import check_address, taken
 from service.hosting.lean_import import without_unused_libraries
 from service.hosting.lookups import lookup_routes
+from service.hosting.preview import without_preview
 from service.hosting.sessions import Sessions
 from service.hosting.sign_in_pages import is_page, make_sign_in_pages
 from service.hosting.store_builders import STORE_URI
@@ -74,8 +75,9 @@ def make_hosted(settings: Settings, parts: Parts, mlflow: Wsgi) -> Wsgi:
             script = f"{environ.get('SCRIPT_NAME', '')}{ENVIRONMENTS}{name}"
             if not slash:
                 return redirect(f"{script}/", 308)(environ, start_response)
-            environ = {**environ, "SCRIPT_NAME": script, "PATH_INFO": slash + rest, ENVIRONMENT: name}
-        return guard(environ, start_response)
+            path = slash + rest
+            environ = {**environ, "SCRIPT_NAME": script, ENVIRONMENT: name}
+        return guard({**environ, "PATH_INFO": without_preview(path)}, start_response)
 
     return enter
 
@@ -101,6 +103,9 @@ def load_mlflow(settings: Settings) -> Wsgi:
     with without_unused_libraries():
         from mlflow.server import app  # only now: it reads its environment while it is imported
 
+        from service.hosting import model_history
+
+    model_history.install(app)
     remember_raised(app)
     return cast(Wsgi, app.wsgi_app)
 
