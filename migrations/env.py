@@ -5,7 +5,13 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import context
 
-from service.stores import event_tables, garbage_tables, instance_tables, promotion_tables  # noqa: F401 - their tables are ours, too
+from service.stores import (  # noqa: F401 - their tables are ours, too
+    bytes_tables,
+    event_tables,
+    garbage_tables,
+    instance_tables,
+    promotion_tables,
+)
 from service.stores.tables import SCHEMA, metadata
 
 connection: sa.Connection = context.config.attributes["connection"]

@@ -57,6 +57,8 @@ class MemoryGarbage:
             if each.digest == digest and each.marked_at is not None and each.marked_at <= before:
                 del self._state.manifests[digest], self._state.marks[digest]
                 self._state.verified.pop(digest, None)
+                self._state.tars.pop(digest, None)
+                self._state.damages = {key: item for key, item in self._state.damages.items() if key[0] != digest}
                 return True
         return False
 

@@ -22,6 +22,7 @@ from service.domain.uploading import Upload
 from service.domain.webhook import Delivery, Webhook
 from service.domain.workspace import Workspace
 from service.exports.prompts import PromptRecord
+from service.usecases.bytes_ports import Damage
 from service.usecases.model_ports import Origin, RunInfo
 from service.usecases.stage_ports import Answer
 from service.usecases.view_ports import Key, KnownVersion
@@ -114,6 +115,8 @@ class State:
     experiment_origins: dict[tuple[str, str, str], Origin] = field(default_factory=dict)
     logged_model_origins: dict[tuple[str, str], Origin] = field(default_factory=dict)
     manifests: dict[str, Manifest] = field(default_factory=dict)
+    damages: dict[tuple[str, str], Damage] = field(default_factory=dict)
+    tars: dict[str, str] = field(default_factory=dict)
     prompts: dict[tuple[str, int], HeldPrompt] = field(default_factory=dict)
     assignments: dict[Place, Assignment] = field(default_factory=dict)
     claims: dict[tuple[str, str], datetime] = field(default_factory=dict)
