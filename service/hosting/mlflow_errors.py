@@ -18,6 +18,7 @@ _CODES: dict[type[errors.RegistryError], str] = {
     errors.NotFound: "RESOURCE_DOES_NOT_EXIST",
     errors.Conflict: "RESOURCE_CONFLICT",
     errors.Unavailable: "TEMPORARILY_UNAVAILABLE",
+    errors.Damaged: "DATA_LOSS",
     errors.RegistryError: "INTERNAL_ERROR",
     errors.InvalidInput: "INVALID_PARAMETER_VALUE",
 }
