@@ -122,7 +122,9 @@ def test_every_operation_documents_its_problems(document: dict[str, Any]) -> Non
 def test_what_conditional_requests_answer_is_documented(document: dict[str, Any]) -> None:
     told = {path for _, path, operation in operations(document) if "304" in operation["responses"]}
     stage = "/v1/environments/{environment}/models/{model}/stages/{stage}"
-    assert told == {stage, f"{stage}/archive", "/pull.pyz"}
+    version, digest = "/v1/models/{model}/versions/{version}", "/v1/digests/{digest}"
+    of_bytes = {f"{base}/{what}" for base in (stage, version, digest) for what in ("archive", "files/{file}")}
+    assert told == {stage, "/pull.pyz", f"{digest}/manifest"} | of_bytes
 
 
 def test_problems_have_the_members_of_rfc_9457(document: dict[str, Any]) -> None:
