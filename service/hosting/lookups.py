@@ -14,7 +14,6 @@ from flask import Blueprint, Response, g, jsonify, request
 from service.domain.errors import InvalidInput
 from service.hosting.caller import caller
 from service.hosting.decisions import sees_everything
-from service.hosting.intake import taken
 from service.usecases.look_up import look_up
 from service.usecases.view_versions import Seen, Sight, download_uri
 
@@ -84,7 +83,7 @@ def _sight(model: str, number: int = 0, alias: str = "") -> Sight:
 
 
 def _parameter(name: str) -> str:
-    value = taken(request, g.route).get(name) if request.method == "POST" else request.args.get(name)
+    value = g.document.get(name) if request.method == "POST" else request.args.get(name)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)  # by hand a version is a number; MLflow's clients send a text
     if not isinstance(value, str) or not value:
@@ -93,7 +92,7 @@ def _parameter(name: str) -> str:
 
 
 def _stages() -> Iterable[str]:
-    found = taken(request, g.route).get("stages", []) if request.method == "POST" else request.args.getlist("stages")
+    found = g.document.get("stages", []) if request.method == "POST" else request.args.getlist("stages")
     if not isinstance(found, list) or not all(isinstance(stage, str) for stage in found):
         raise InvalidInput("stages must be a list of names.", field="stages")
     return found

@@ -28,13 +28,17 @@ class ReadingConnection:
     Args:
         given: arguments of `psycopg2.connect`.
         first: what every new connection runs before all else.
-        limit: seconds for a statement and, if need be, for connecting; the wait for its turn may take what TOLD leaves.
+        limit: seconds for a statement and, if need be, for connecting.
+        told: seconds after which whoever reads knows; the wait for its turn may take what `limit` leaves of them.
     """
 
-    def __init__(self, given: Mapping[str, Any], first: str, limit: float) -> None:
+    def __init__(self, given: Mapping[str, Any], first: str, limit: float, told: float = TOLD) -> None:
+        if limit >= told:
+            raise ValueError("a statement may not take all the time")
         self._given = given
         self._first = first
         self._limit = limit
+        self._told = told
         self._turn = threading.Lock()
         self._connection: Any = None
         self.made = 0
@@ -69,7 +73,7 @@ class ReadingConnection:
 
     @contextmanager
     def _taking_turns(self) -> Iterator[None]:
-        if not self._turn.acquire(timeout=TOLD - self._limit):
+        if not self._turn.acquire(timeout=self._told - self._limit):
             raise _unavailable()
         try:
             yield
