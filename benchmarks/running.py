@@ -30,14 +30,21 @@ class Registry:
 
     def worker(self) -> Memory:
         """The worker's memory: the process that works in the data directory and was started as `worker`."""
+        return Memory(self._process(b"worker"))
+
+    def service(self) -> int:
+        """The id of gunicorn's first process."""
+        return int(self._process(b"gunicorn", self.url.removeprefix("http://").encode()).name)
+
+    def _process(self, *said: bytes) -> Path:
         for process in Path("/proc").glob("[0-9]*"):
             try:
                 command = (process / "cmdline").read_bytes().split(b"\0")
-                if b"worker" in command and (process / "cwd").resolve() == self.data.resolve():
-                    return Memory(process)
+                if set(said) <= set(command) and (process / "cwd").resolve() == self.data.resolve():
+                    return process
             except OSError:
                 continue  # it ended meanwhile
-        raise RuntimeError("the worker is not there")
+        raise RuntimeError("the process is not there")
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,15 @@ an upload needs.
 from __future__ import annotations
 
 import io
+import socket
 from typing import Any
 
 from gunicorn.http.body import LengthReader
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.ggevent import GeventWorker
+
+AT_ONCE = 128 * 1024
+"""Bytes that are waited for together, unless the client has sent its last."""
 
 
 class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn has no types
@@ -35,9 +39,20 @@ class LongBody(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         with memoryview(buffer)[: self._left] as wanted:
-            count = self._buffered(wanted) or (self._unreader.sock.recv_into(wanted) if wanted else 0)
+            count = self._buffered(wanted) or self._received(wanted)
         self._left -= count
-        return int(count)
+        return count
+
+    def _received(self, wanted: memoryview) -> int:
+        """A client may send in pieces of 16 KiB; to wake up for each costs more than to take it in."""
+        if not wanted:
+            return 0
+        sock: socket.socket = self._unreader.sock
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, min(len(wanted), AT_ONCE))
+        try:
+            return sock.recv_into(wanted)
+        finally:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
     def _buffered(self, wanted: memoryview) -> int:
         """What came together with the request's head."""

@@ -1,0 +1,126 @@
+"""Artifacts of 1 GiB, up and down, by an unmodified MLflow client: the registry and `mlflow server` in turns.
+
+Both have two workers and the same Postgres and S3; all files are in memory where the machine allows it, those of the
+client, of S3 and the temporary ones of `mlflow server`, so that no disk is measured. First through the server, then, as the client's settings ask for
+it, by parts that go to S3 directly. `SIZE` is the MiB of the artifact, `ROUNDS` how often each is measured.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+import mlflow
+from mlflow import MlflowClient
+
+from benchmarks.memory import Watched
+from benchmarks.mlflow_server import URL, mlflow_server
+from benchmarks.running import running_registry
+
+PORT = 5396
+MIB = 1024 * 1024
+SIZE = int(os.environ.get("SIZE", "1024"))
+ROUNDS = int(os.environ.get("ROUNDS", "2"))
+WAYS = {"through the server": "false", "by parts": "true"}
+
+
+@dataclass(frozen=True)
+class Side:
+    name: str
+    url: str
+    pid: int
+
+
+@dataclass(frozen=True)
+class Result:
+    """MiB/s, and by how many MB the server's processes grew."""
+
+    up: float
+    down: float
+    grown: float
+
+
+@contextmanager
+def _client_settings(direct: str) -> Iterator[None]:
+    settings = {
+        "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": direct,
+        "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": direct,
+        "MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE": str(MIB),
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    }
+    with mock.patch.dict(os.environ, settings):
+        yield
+
+
+def _measure(side: Side, file: Path, target: Path) -> Result:
+    mlflow.set_tracking_uri(side.url)
+    client = MlflowClient(side.url)
+    run = client.create_run("0").info.run_id
+    with Watched(side.pid) as watched:
+        began = time.perf_counter()
+        client.log_artifact(run, str(file))
+        sent = time.perf_counter()
+        got = client.download_artifacts(run, file.name, str(target))
+        done = time.perf_counter()
+    assert filecmp.cmp(file, got, shallow=False)
+    Path(got).unlink()
+    client.delete_run(run)
+    size = file.stat().st_size / MIB
+    return Result(size / (sent - began), size / (done - sent), watched.grown)
+
+
+def _artifact(path: Path, mib: int) -> Path:
+    with path.open("wb") as file:
+        for _ in range(mib):
+            file.write(os.urandom(MIB))
+    return path
+
+
+def _compare(sides: list[Side], folder: Path) -> None:
+    got = folder / "got"
+    got.mkdir()
+    small, large = _artifact(folder / "small.bin", 4), _artifact(folder / "large.bin", SIZE)
+    for way, direct in WAYS.items():
+        with _client_settings(direct):
+            for side in sides:
+                _measure(side, small, got)
+            rounds = [[_measure(side, large, got) for side in sides] for _ in range(ROUNDS)]
+        means = [_mean(results) for results in zip(*rounds, strict=True)]
+        for side, mean in zip(sides, means, strict=True):
+            print(
+                f"{way}, {side.name:<13}: up {mean.up:4.0f} MiB/s, down {mean.down:4.0f} MiB/s, "
+                f"memory +{mean.grown:.0f} MB",
+                flush=True,
+            )
+        ours, peer = means
+        print(f"{way}: up {ours.up / peer.up:.1f} times, down {ours.down / peer.down:.1f} times as fast", flush=True)
+
+
+def _mean(results: tuple[Result, ...]) -> Result:
+    """Of speeds the one at which all of it took as long; the most memory."""
+    up, down = (statistics.harmonic_mean(speeds) for speeds in zip(*((r.up, r.down) for r in results), strict=True))
+    return Result(up, down, max(result.grown for result in results))
+
+
+def main() -> None:
+    memory = Path("/dev/shm")  # noqa: S108
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
+        folder = Path(name)
+        os.environ["TMPDIR"] = name
+        folder.chmod(0o755)
+        with running_registry(folder / "data", PORT) as registry, mlflow_server(registry) as server:
+            os.environ["MLFLOW_TRACKING_TOKEN"] = registry.headers["Authorization"].removeprefix("Bearer ")
+            sides = [Side("registry", registry.url, registry.service()), Side("mlflow server", URL, server.pid)]
+            _compare(sides, folder)
+
+
+if __name__ == "__main__":
+    main()
