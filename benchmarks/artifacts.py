@@ -1,8 +1,9 @@
 """Artifacts of 1 GiB, up and down, by an unmodified MLflow client: the registry and `mlflow server` in turns.
 
 Both have two workers and the same Postgres and S3; all files are in memory where the machine allows it, those of the
-client, of S3 and the temporary ones of `mlflow server`, so that no disk is measured. First through the server, then, as the client's settings ask for
-it, by parts that go to S3 directly. `SIZE` is the MiB of the artifact, `ROUNDS` how often each is measured.
+client, of S3 and the temporary ones of `mlflow server`, so that no disk is measured. First through the server, then, as
+the client's settings ask for it, by parts that go to S3 directly. `SIZE` is the MiB of the artifact, `ROUNDS` how often
+each is measured; memory is looked at in a round of its own, since looking takes time.
 """
 
 from __future__ import annotations
@@ -41,11 +42,10 @@ class Side:
 
 @dataclass(frozen=True)
 class Result:
-    """MiB/s, and by how many MB the server's processes grew."""
+    """MiB/s."""
 
     up: float
     down: float
-    grown: float
 
 
 @contextmanager
@@ -64,17 +64,16 @@ def _measure(side: Side, file: Path, target: Path) -> Result:
     mlflow.set_tracking_uri(side.url)
     client = MlflowClient(side.url)
     run = client.create_run("0").info.run_id
-    with Watched(side.pid) as watched:
-        began = time.perf_counter()
-        client.log_artifact(run, str(file))
-        sent = time.perf_counter()
-        got = client.download_artifacts(run, file.name, str(target))
-        done = time.perf_counter()
+    began = time.perf_counter()
+    client.log_artifact(run, str(file))
+    sent = time.perf_counter()
+    got = client.download_artifacts(run, file.name, str(target))
+    done = time.perf_counter()
     assert filecmp.cmp(file, got, shallow=False)
     Path(got).unlink()
     client.delete_run(run)
     size = file.stat().st_size / MIB
-    return Result(size / (sent - began), size / (done - sent), watched.grown)
+    return Result(size / (sent - began), size / (done - sent))
 
 
 def _artifact(path: Path, mib: int) -> Path:
@@ -93,21 +92,28 @@ def _compare(sides: list[Side], folder: Path) -> None:
             for side in sides:
                 _measure(side, small, got)
             rounds = [[_measure(side, large, got) for side in sides] for _ in range(ROUNDS)]
+            grown = [_grown(side, large, got) for side in sides]
         means = [_mean(results) for results in zip(*rounds, strict=True)]
-        for side, mean in zip(sides, means, strict=True):
+        for side, mean, more in zip(sides, means, grown, strict=True):
             print(
-                f"{way}, {side.name:<13}: up {mean.up:4.0f} MiB/s, down {mean.down:4.0f} MiB/s, "
-                f"memory +{mean.grown:.0f} MB",
+                f"{way}, {side.name:<13}: up {mean.up:4.0f} MiB/s, down {mean.down:4.0f} MiB/s, memory +{more:.0f} MB",
                 flush=True,
             )
         ours, peer = means
         print(f"{way}: up {ours.up / peer.up:.1f} times, down {ours.down / peer.down:.1f} times as fast", flush=True)
 
 
+def _grown(side: Side, file: Path, target: Path) -> float:
+    """By how many MB the server's processes grew meanwhile."""
+    with Watched(side.pid) as watched:
+        _measure(side, file, target)
+    return watched.grown
+
+
 def _mean(results: tuple[Result, ...]) -> Result:
-    """Of speeds the one at which all of it took as long; the most memory."""
+    """The speeds at which all of it took as long."""
     up, down = (statistics.harmonic_mean(speeds) for speeds in zip(*((r.up, r.down) for r in results), strict=True))
-    return Result(up, down, max(result.grown for result in results))
+    return Result(up, down)
 
 
 def main() -> None:

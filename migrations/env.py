@@ -6,6 +6,7 @@ import sqlalchemy as sa
 from alembic import context
 
 from service.stores import (  # noqa: F401 - their tables are ours, too
+    bytes_tables,
     event_tables,
     garbage_tables,
     instance_tables,

@@ -59,6 +59,8 @@ class MemoryGarbage:
                 self._state.verified.pop(digest, None)
                 for key in [key for key in self._state.signatures if key[0] == digest]:
                     del self._state.signatures[key]
+                self._state.tars.pop(digest, None)
+                self._state.damages = {key: item for key, item in self._state.damages.items() if key[0] != digest}
                 return True
         return False
 

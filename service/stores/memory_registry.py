@@ -12,6 +12,7 @@ from service.domain.history import Transition
 from service.domain.layout import folder_of, logged_model_of
 from service.domain.policy_facts import Evaluation
 from service.stores.memory_audit import MemoryAudit
+from service.stores.memory_bytes import MemoryDamages, MemoryTars
 from service.stores.memory_events import MemoryDeliveries, MemoryEvents, MemoryWebhooks
 from service.stores.memory_evidence import MemoryEvidence
 from service.stores.memory_garbage import MemoryChecks, MemoryClaims, MemoryGarbage
@@ -53,6 +54,8 @@ class MemoryTransaction:
     claims: MemoryClaims
     garbage: MemoryGarbage
     checks: MemoryChecks
+    damages: MemoryDamages
+    tars: MemoryTars
     policies: MemoryPolicies
     evidence: MemoryEvidence
     audit: MemoryAudit
@@ -84,6 +87,8 @@ class MemoryTransaction:
             claims=MemoryClaims(state),
             garbage=MemoryGarbage(state),
             checks=MemoryChecks(state),
+            damages=MemoryDamages(state),
+            tars=MemoryTars(state),
             policies=MemoryPolicies(state, environments, models),
             evidence=MemoryEvidence(state),
             audit=MemoryAudit(state),

@@ -23,6 +23,7 @@ from service.domain.uploading import Upload
 from service.domain.webhook import Delivery, Webhook
 from service.domain.workspace import Workspace
 from service.exports.prompts import PromptRecord
+from service.usecases.bytes_ports import Damage
 from service.usecases.model_ports import LoggedModelInfo, Origin, RunInfo
 from service.usecases.registration_ports import Registration
 from service.usecases.stage_ports import Answer
@@ -129,6 +130,8 @@ class State:
     experiment_origins: dict[tuple[str, str, str], Origin] = field(default_factory=dict)
     logged_model_origins: dict[tuple[str, str], Origin] = field(default_factory=dict)
     manifests: dict[str, Manifest] = field(default_factory=dict)
+    damages: dict[tuple[str, str], Damage] = field(default_factory=dict)
+    tars: dict[str, str] = field(default_factory=dict)
     prompts: dict[tuple[str, int], HeldPrompt] = field(default_factory=dict)
     assignments: dict[Place, Assignment] = field(default_factory=dict)
     signatures: dict[tuple[str, str], Signature] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from sqlalchemy import exc
 from service.domain.errors import ConcurrentChange, Conflict, InvalidInput, Unavailable
 from service.stores.answer_rows import PostgresAnswers
 from service.stores.audit_rows import PostgresAudit
+from service.stores.bytes_rows import PostgresDamages, PostgresTars
 from service.stores.delivery_rows import PostgresDeliveries
 from service.stores.event_rows import PostgresEvents
 from service.stores.evidence_rows import PostgresEvidence
@@ -101,6 +102,8 @@ class PostgresTransaction:
     claims: PostgresClaims
     garbage: PostgresGarbage
     checks: PostgresChecks
+    damages: PostgresDamages
+    tars: PostgresTars
     policies: PostgresPolicies
     evidence: PostgresEvidence
     audit: PostgresAudit
@@ -143,6 +146,8 @@ class PostgresRegistry:
                 claims=PostgresClaims(connection),
                 garbage=PostgresGarbage(connection),
                 checks=PostgresChecks(connection),
+                damages=PostgresDamages(connection),
+                tars=PostgresTars(connection),
                 policies=PostgresPolicies(connection, environments, models),
                 evidence=PostgresEvidence(connection),
                 audit=audit,

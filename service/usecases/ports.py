@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Protocol
 
 from service.domain.audit import AuditQuery, AuditRow, Change
+from service.usecases.bytes_ports import Damages, Tars
 from service.usecases.event_ports import Deliveries, Events, Webhooks
 from service.usecases.garbage_ports import Checks, Claims, Garbage
 from service.usecases.import_ports import Imports, Uploads
@@ -103,6 +104,12 @@ class Transaction(Protocol):
 
     @property
     def signatures(self) -> Signatures: ...
+
+    @property
+    def damages(self) -> Damages: ...
+
+    @property
+    def tars(self) -> Tars: ...
 
     @property
     def instances(self) -> Instances: ...
