@@ -30,6 +30,7 @@ from service.api.stages import add_stages
 from service.api.status import add_status
 from service.api.tokens import add_tokens
 from service.api.uploads import add_uploads
+from service.api.version_bytes import add_version_bytes
 from service.api.webhooks import add_deliveries, add_webhooks
 from service.settings import Settings
 from service.wiring import Parts, make_parts
@@ -75,7 +76,8 @@ def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
     add_policies(v1, parts)
     add_resolve(v1, parts)
     add_events(v1, parts)
-    add_stages(v1, parts, settings.presign_seconds)
+    add_stages(v1, parts)
+    add_version_bytes(v1, parts, settings.presign_seconds)
     add_instances(v1, parts)
     add_signatures(v1, parts)
     add_snippets(v1, parts, settings.public_url)

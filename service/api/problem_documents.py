@@ -20,7 +20,7 @@ STATUS: dict[type[errors.RegistryError], int] = {
     errors.ArchiveRefused: 422,
     errors.ExportRefused: 422,
     errors.Unavailable: 503,
-    errors.Damaged: 502,
+    errors.Damaged: 409,
     errors.RegistryError: 500,
 }
 _RESERVED = {"type", "title", "status", "detail"}

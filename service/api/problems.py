@@ -10,7 +10,7 @@ from typing import Any
 
 from flask import Flask, Response, request
 from pydantic import ValidationError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestedRangeNotSatisfiable
 
 from service.api.problem_documents import TYPE, problem_document, status_of
 from service.domain import errors
@@ -54,9 +54,12 @@ def install(app: Flask) -> None:
     @app.errorhandler(HTTPException)
     def http_error(error: HTTPException) -> Response:
         status = HTTPStatus(error.code or 500)
-        slug = status.phrase.lower().replace(" ", "-")
+        # Python's own word for a 416 is another one in newer versions.
+        slug = status.phrase.removeprefix("Requested ").lower().replace(" ", "-")
         document = {"type": TYPE + slug, "title": status.phrase, "status": int(status), "detail": _detail(status)}
         response = problem_response(document)
+        if isinstance(error, RequestedRangeNotSatisfiable):
+            response.headers["Content-Range"] = f"bytes */{error.length}"
         allowed: Iterable[str] | None = getattr(error, "valid_methods", None)
         if allowed:
             response.headers["Allow"] = ", ".join(sorted(allowed))

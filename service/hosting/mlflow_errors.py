@@ -21,6 +21,7 @@ _CODES: dict[type[errors.RegistryError], str] = {
     errors.TooLarge: "INVALID_PARAMETER_VALUE",
     errors.Damaged: "DATA_LOSS",
     errors.Unavailable: "TEMPORARILY_UNAVAILABLE",
+    errors.Damaged: "DATA_LOSS",
     errors.RegistryError: "INTERNAL_ERROR",
     errors.InvalidInput: "INVALID_PARAMETER_VALUE",
 }

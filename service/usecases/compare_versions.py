@@ -14,10 +14,10 @@ from service.domain.errors import InvalidInput
 from service.domain.identity import Principal, Scope
 from service.domain.model import Manifest, ModelVersion
 from service.exports.dependencies import MAX_SIZE, read_conda, read_requirements
-from service.usecases.hand_out import verified_file
 from service.usecases.object_ports import ObjectStore
 from service.usecases.ports import RegistryStore, Transaction
 from service.usecases.read_models import get_version
+from service.usecases.verified_bytes import file_bytes
 
 MOST = 5000
 """Params and metrics of a version that are read."""
@@ -163,5 +163,4 @@ def _read(objects: ObjectStore, digest: str, manifest: Manifest, path: str, note
     if file.size > MAX_SIZE:
         notes.append(f"{path} is over {MAX_SIZE} bytes and was not read")
         return None
-    with verified_file(objects, digest, file) as blocks:
-        return b"".join(blocks)
+    return b"".join(file_bytes(objects, digest, file))

@@ -1,31 +1,27 @@
-"""Hand out the version of a stage: its description, its files, its bytes."""
+"""Hand out versions: the description of a stage's, and the bytes of any that the caller may read."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
 from service.domain.audit import Change
-from service.domain.environment import Assignment
+from service.domain.environment import Assignment, Place
 from service.domain.errors import Damaged, NotFound
-from service.domain.identity import Principal
+from service.domain.identity import ADMIN, SERVICE, Principal
 from service.domain.layout import version_prefix
 from service.domain.model import Manifest, ManifestFile, ModelVersion
 from service.usecases.object_ports import ObjectStore
-from service.usecases.ports import Clock, RegistryStore
+from service.usecases.ports import Clock, RegistryStore, Transaction
 from service.usecases.record_change import record
 from service.usecases.record_reads import Reads
+from service.usecases.resolve import may_read
+from service.usecases.verified_bytes import file_bytes
+from service.usecases.version_archive import VersionTar
 
-BLOCK = 1024 * 1024
-
-
-def resolve_stage(store: RegistryStore, environment: str, model: str, stage: str) -> tuple[Assignment, ModelVersion]:
-    """What the stage hands out now. Raises NotFound for whatever part of the address leads nowhere."""
-    with store.transaction() as tx:
-        return tx.stages.current(environment, model, stage)
+REMEDY = "Restore it in the bucket or import its version again, then `model-registry scrub` takes the mark away."
 
 
 def read_stage(
@@ -38,11 +34,75 @@ def read_stage(
     stage: str,
     action: str = "stage.read",
 ) -> tuple[Assignment, ModelVersion]:
-    """As `resolve_stage`, for somebody: recorded if it is one of the sample."""
+    """What the stage hands out now, to somebody: recorded if it is one of the sample.
+
+    Raises NotFound for whatever part of the address leads nowhere.
+    """
     with store.transaction() as tx:
         found = tx.stages.current(environment, model, stage)
-        reads.record(tx, clock, _handed_out(action, by, *found))
+        reads.record(tx, clock, _change(action, by, _of(*found)))
         return found
+
+
+@dataclass(frozen=True)
+class Source:
+    """Whose bytes: a digest, with the version and the place by which they were asked for, if they were."""
+
+    digest: str
+    model: str = ""
+    version: int = 0
+    environment: str = ""
+    stage: str = ""
+
+
+Find = Callable[[Transaction, Principal], Source]
+"""Raises NotFound for what is not there, and in the same words for what the caller may not read."""
+
+
+def by_stage(place: Place) -> Find:
+    return lambda tx, by: _of(*tx.stages.current(*place))
+
+
+def by_version(model: str, version: int) -> Find:
+    """Of a version that is in a stage which the caller may read."""
+
+    def find(tx: Transaction, by: Principal) -> Source:
+        found = tx.models.version(model, version)
+        if not _is_open(tx, by, model, version):
+            raise NotFound("version", str(version), f"Model {model!r} has no version {version}.")
+        return Source(found.digest, model, version)
+
+    return find
+
+
+def by_digest(digest: str) -> Find:
+    """Of bytes that a version has which is in a stage that the caller may read."""
+
+    def find(tx: Transaction, by: Principal) -> Source:
+        if not any(_is_open(tx, by, *version) for version in tx.checks.versions(digest)):
+            raise NotFound("digest", digest)
+        return Source(digest)
+
+    return find
+
+
+def _is_open(tx: Transaction, by: Principal, model: str, version: int) -> bool:
+    return by.may(ADMIN) or any(may_read(by, place.environment) for place in tx.stages.holding(model, version))
+
+
+def _of(assignment: Assignment, version: ModelVersion) -> Source:
+    return Source(version.digest, version.model, version.version, assignment.environment, assignment.stage)
+
+
+def _change(action: str, by: Principal, source: Source, told: Mapping[str, Any] | None = None) -> Change:
+    return Change(
+        action,
+        by,
+        environment=source.environment,
+        model=source.model,
+        subject=source.stage or source.digest,
+        after={"version": source.version, "digest": source.digest, **(told or {})},
+    )
 
 
 @dataclass(frozen=True)
@@ -51,74 +111,100 @@ class FileLink:
     url: str
 
 
-def hand_out_files(
-    store: RegistryStore,
-    objects: ObjectStore,
-    clock: Clock,
-    by: Principal,
-    environment: str,
-    model: str,
-    stage: str,
-    seconds: int,
-) -> tuple[ModelVersion, list[FileLink]]:
-    """The stage's version and each of its files with a URL that is good for `seconds`; recorded before it is told."""
-    with store.transaction() as tx:
-        assignment, version = tx.stages.current(environment, model, stage)
-        manifest = tx.models.manifest(version.digest)
-        told = {"files": len(manifest.files), "expires_in": seconds}
-        record(tx, _handed_out("files.handed_out", by, assignment, version, told), clock())
-    prefix = version_prefix(version.digest)
-    return version, [
-        FileLink(file, objects.presign(prefix + file.path, seconds, file.path.rpartition("/")[2]))
-        for file in manifest.files
-    ]
+@dataclass(frozen=True)
+class WholeTar:
+    """`sha256` of all of it as hex, '' until it has been made once."""
+
+    digest: str
+    size: int
+    sha256: str
+    _bytes: HandOutBytes
+    _tar: VersionTar
+
+    def blocks(self, start: int, stop: int) -> Iterator[bytes]:
+        """As `VersionTar.blocks`; what is found to be damaged is marked."""
+        blocks = self._tar.blocks(self._bytes.objects, start, stop)
+        if not self.sha256 and (start, stop) == (0, self.size):
+            blocks = self._remembered(blocks)
+        return self._bytes.marking(self.digest, blocks)
+
+    def _remembered(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        hasher = hashlib.sha256()
+        for block in blocks:
+            hasher.update(block)
+            yield block
+        with self._bytes.store.transaction() as tx:
+            tx.tars.keep(self.digest, hasher.hexdigest())
 
 
-def _handed_out(
-    action: str, by: Principal, assignment: Assignment, version: ModelVersion, told: Mapping[str, Any] | None = None
-) -> Change:
-    return Change(
-        action,
-        by,
-        environment=assignment.environment,
-        model=version.model,
-        subject=assignment.stage,
-        after={"version": version.version, "digest": version.digest, **(told or {})},
-    )
+@dataclass(frozen=True)
+class HandOutBytes:
+    """Every way to the bytes of a digest. All but the manifest raise Damaged for one that is marked."""
+
+    store: RegistryStore
+    objects: ObjectStore
+    clock: Clock
+    reads: Reads
+
+    def manifest(self, by: Principal, find: Find) -> tuple[Source, Manifest]:
+        with self.store.transaction() as tx:
+            source = find(tx, by)
+            self.reads.record(tx, self.clock, _change("manifest.read", by, source))
+            return source, tx.models.manifest(source.digest)
+
+    def links(self, by: Principal, find: Find, seconds: int, path: str = "") -> tuple[Source, list[FileLink]]:
+        """Each file, or the one of that path, with a URL that is good for `seconds`; recorded before it is told."""
+        with self.store.transaction() as tx:
+            source, manifest = self._sound(tx, by, find)
+            files = [_file(manifest, path)] if path else list(manifest.files)
+            told = {"files": len(files), "expires_in": seconds}
+            record(tx, _change("files.handed_out", by, source, told), self.clock())
+        prefix = version_prefix(source.digest)
+        return source, [
+            FileLink(file, self.objects.presign(prefix + file.path, seconds, file.path.rpartition("/")[2]))
+            for file in files
+        ]
+
+    def file(self, by: Principal, find: Find, path: str) -> tuple[Source, ManifestFile]:
+        """Raises NotFound(kind="file")."""
+        with self.store.transaction() as tx:
+            source, manifest = self._sound(tx, by, find)
+            self.reads.record(tx, self.clock, _change("file.read", by, source, {"path": path}))
+            return source, _file(manifest, path)
+
+    def file_blocks(self, digest: str, file: ManifestFile, start: int, stop: int) -> Iterator[bytes]:
+        """As `file_bytes`; what is found to be damaged is marked."""
+        return self.marking(digest, file_bytes(self.objects, digest, file, start, stop))
+
+    def tar(self, by: Principal, find: Find) -> tuple[Source, WholeTar]:
+        with self.store.transaction() as tx:
+            source, manifest = self._sound(tx, by, find)
+            self.reads.record(tx, self.clock, _change("archive.read", by, source))
+            sha256 = tx.tars.sha256(source.digest)
+        tar = VersionTar(manifest)
+        return source, WholeTar(source.digest, tar.size, sha256, self, tar)
+
+    def _sound(self, tx: Transaction, by: Principal, find: Find) -> tuple[Source, Manifest]:
+        source = find(tx, by)
+        marked = tx.damages.of(source.digest)
+        if marked:
+            raise Damaged(f"{marked[0].reason} {REMEDY}", file=marked[0].path, digest=source.digest)
+        return source, tx.models.manifest(source.digest)
+
+    def marking(self, digest: str, blocks: Iterator[bytes]) -> Iterator[bytes]:
+        try:
+            yield from blocks
+        except Damaged as error:
+            path = str(error.where["file"])
+            with self.store.transaction() as tx:
+                if tx.damages.mark(digest, path, error.detail, self.clock()):
+                    found = {"path": path, "reason": error.detail}
+                    record(tx, Change("bytes.damaged", SERVICE, subject=digest, after=found), self.clock())
+            raise Damaged(f"{error.detail} {REMEDY}", file=path, digest=digest) from error
 
 
-@contextmanager
-def verified_file(objects: ObjectStore, digest: str, file: ManifestFile) -> Iterator[Iterator[bytes]]:
-    """The blocks of one file; the last block is only given once size and SHA-256 are what was registered.
-
-    Raises Damaged when the bytes are missing or differ.
-    """
-    key = version_prefix(digest) + file.path
-    try:
-        with objects.open(key) as body:
-            yield _verified(body, file)
-    except NotFound as error:
-        raise Damaged(
-            f"The bytes of {file.path!r} are missing; restore {key} in the bucket.", file=file.path
-        ) from error
-
-
-def _verified(body: BinaryIO, file: ManifestFile) -> Iterator[bytes]:
-    hasher = hashlib.sha256()
-    left = file.size
-    held = b""
-    while block := body.read(BLOCK):
-        hasher.update(block)
-        left -= len(block)
-        if held:
-            yield held
-        held = block
-    if left or hasher.hexdigest() != file.sha256:
-        raise Damaged(f"The stored bytes of {file.path!r} are not the ones that were registered.", file=file.path)
-    if held:
-        yield held
-
-
-def manifest_of(store: RegistryStore, digest: str) -> Manifest:
-    with store.transaction() as tx:
-        return tx.models.manifest(digest)
+def _file(manifest: Manifest, path: str) -> ManifestFile:
+    found = manifest.file(path)
+    if found is None:
+        raise NotFound("file", path)
+    return found

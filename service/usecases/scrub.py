@@ -108,6 +108,11 @@ class Scrubber:
             if not tx.models.has_manifest(digest):
                 return None
             tx.checks.checked(digest, self.clock())
+            tx.damages.clear(digest)
+            for each in damaged:
+                tx.damages.mark(
+                    digest, each.path, f"The object of {each.path!r} is damaged: {each.what}.", self.clock()
+                )
             named = tx.checks.versions(digest) if damaged else []
             versions = [(model, number, tx.stages.holding(model, number)) for model, number in named]
         return Scrubbed(digest, len(manifest.files), manifest.size, damaged, versions)

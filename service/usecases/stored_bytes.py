@@ -13,9 +13,12 @@ from service.usecases.ports import RegistryStore
 
 
 def is_stored(store: RegistryStore, objects: ObjectStore, manifest: Manifest) -> bool:
-    """Whether a version has these bytes, and each object is there with its size. The digest has to be claimed."""
+    """Whether a version has these bytes, no damage of them is known, and each object is there with its size.
+
+    The digest has to be claimed.
+    """
     with store.transaction() as tx:
-        if not tx.models.has_manifest(manifest.digest):
+        if not tx.models.has_manifest(manifest.digest) or tx.damages.of(manifest.digest):
             return False
     prefix = version_prefix(manifest.digest)
     there = {info.key: info.size for info in objects.list(prefix)}
