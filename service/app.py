@@ -33,7 +33,7 @@ from service.api.uploads import add_uploads
 from service.api.version_bytes import add_version_bytes
 from service.api.webhooks import add_deliveries, add_webhooks
 from service.settings import Settings
-from service.wiring import Parts, make_parts
+from service.wiring import HURRIED, Parts, make_parts
 
 SECURITY = {"bearer": {"type": "http", "scheme": "bearer"}, "basic": {"type": "http", "scheme": "basic"}}
 PROBLEMS = document.problems(400, 401, 403, 404, 422, 503)
@@ -45,7 +45,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
     Args:
         parts: stores to use instead of those the settings name.
     """
-    parts = parts or make_parts(settings)
+    parts = parts or make_parts(settings, patience=HURRIED)
     app = OpenAPI(
         "service",
         info=Info(title="Model registry", version=version("model-registry")),

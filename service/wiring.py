@@ -45,12 +45,17 @@ class Parts:
     signer: Signer | None = None
 
 
-def make_parts(settings: Settings, engine: sa.Engine | None = None) -> Parts:
+HURRIED = 4.0
+"""Seconds for which somebody who waits for an answer waits for the object store."""
+
+
+def make_parts(settings: Settings, engine: sa.Engine | None = None, patience: float = 60) -> Parts:
+    """`patience`: seconds for which each byte that is read from the object store is waited for."""
     engine = engine or make_engine(settings.database_url, settings.database_pool)
     hand_out = PostgresHandOut(engine)
     return Parts(
         store=PostgresRegistry(engine, JobQueue()),
-        objects=S3Objects(settings.s3),
+        objects=S3Objects(settings.s3, patience=patience),
         part_store=S3Parts(settings.s3),
         tracking=PostgresTracking(engine),
         reads=Reads(settings.audit_reads),

@@ -9,10 +9,10 @@ from typing import Any
 from service.app import create_app
 from service.hosting.mount import with_hosted_registry
 from service.settings import Settings
-from service.wiring import make_parts
+from service.wiring import HURRIED, make_parts
 
 settings = Settings.from_env(os.environ)
-parts = make_parts(settings)
+parts = make_parts(settings, patience=HURRIED)
 serve = with_hosted_registry(create_app(settings, parts), settings, parts)
 
 

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 from urllib.parse import quote, urlsplit
 
 import urllib3
@@ -47,9 +47,11 @@ def translated(key: str = "") -> Iterator[None]:
 class S3Objects:
     """Implements `service.usecases.object_ports.ObjectStore`."""
 
-    def __init__(self, settings: S3Settings, *, connections: int = 32) -> None:
+    def __init__(self, settings: S3Settings, *, connections: int = 32, patience: float = 60) -> None:
+        """`patience`: seconds for which the first byte of what is read, and then each next one, is waited for."""
         self._bucket = settings.bucket
         self._client, http = s3_client(settings, settings.endpoint, connections)
+        self._reader, _ = s3_client(settings, settings.endpoint, connections, patience)
         self._streamed = StreamedPut(self._client, http, settings.bucket)
         # Signing needs no connection, but the host that the client will see.
         self._signer, _ = s3_client(settings, settings.public_endpoint or settings.endpoint, 1)
@@ -95,7 +97,7 @@ class S3Objects:
             try:
                 return cast(
                     urllib3.BaseHTTPResponse,
-                    self._client.get_object(
+                    self._reader.get_object(
                         self._bucket,
                         key,
                         offset=offset,
@@ -112,12 +114,12 @@ class S3Objects:
 
     def stat(self, key: str) -> ObjectInfo:
         with translated(key):
-            found = self._client.stat_object(self._bucket, key)
+            found = self._reader.stat_object(self._bucket, key)
         return ObjectInfo(key, found.size or 0, plain_etag(found.etag))
 
     def list(self, prefix: str, *, recursive: bool = True) -> Iterator[ObjectInfo]:
         with translated(prefix):
-            found = self._client.list_objects(self._bucket, prefix=prefix, recursive=recursive)
+            found = self._reader.list_objects(self._bucket, prefix=prefix, recursive=recursive)
             # S3 gives the folders of a page after its files.
             for item in found if recursive else sorted(found, key=lambda item: item.object_name or ""):
                 name = item.object_name or ""
@@ -155,17 +157,28 @@ class S3Objects:
 
     def check(self) -> None:
         with translated():
-            if not self._client.bucket_exists(self._bucket):
+            if not self._reader.bucket_exists(self._bucket):
                 raise Unavailable("The bucket is not there: run `model-registry migrate`.", part="s3")
 
 
-def s3_client(settings: S3Settings, endpoint: str, connections: int) -> tuple[Minio, urllib3.PoolManager]:
+class _Retry(urllib3.Retry):
+    """A store that does not answer in time is not asked again: whoever waits for it has waited long enough."""
+
+    def increment(self, *args: Any, **kwargs: Any) -> urllib3.Retry:
+        if isinstance(kwargs.get("error"), urllib3.exceptions.ReadTimeoutError):
+            raise kwargs["error"]
+        return super().increment(*args, **kwargs)
+
+
+def s3_client(
+    settings: S3Settings, endpoint: str, connections: int, patience: float = 60
+) -> tuple[Minio, urllib3.PoolManager]:
     """The client, and the connections that it uses."""
     parts = urlsplit(endpoint)
     http = urllib3.PoolManager(
         maxsize=connections,
-        timeout=urllib3.Timeout(connect=3, read=60),
-        retries=urllib3.Retry(total=2, backoff_factor=0.1, status_forcelist=(500, 502, 503, 504)),
+        timeout=urllib3.Timeout(connect=min(3, patience / 3), read=patience),
+        retries=_Retry(total=2, backoff_factor=0.1, status_forcelist=(500, 502, 503, 504)),
     )
     client = Minio(
         parts.netloc,

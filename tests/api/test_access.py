@@ -83,6 +83,17 @@ TABLE: dict[tuple[str, str], tuple[Any, str]] = {
     ("DELETE", f"{STAGE}/instances/pod-1"): (None, "204 403 403 204 204 403"),
     ("GET", f"{STAGE}/files"): (None, "200 403 403 200 200 403"),
     ("GET", f"{STAGE}/archive"): (None, "200 403 403 200 200 403"),
+    ("GET", f"{STAGE}/files/model.pkl?stream=true"): (None, "200 403 403 200 200 403"),
+    ("GET", f"{STAGE}/files/model.pkl"): (None, "307 403 403 307 307 403"),
+    # Bytes are for whoever may read a stage that holds them.
+    ("GET", "/v1/models/orders/versions/1/files"): (None, "200 404 404 200 200 404"),
+    ("GET", "/v1/models/orders/versions/1/files/model.pkl"): (None, "307 404 404 307 307 404"),
+    ("GET", "/v1/models/orders/versions/1/archive"): (None, "200 404 404 200 200 404"),
+    ("GET", "/v1/models/orders/versions/2/archive"): (None, "200 404 404 404 404 404"),
+    ("GET", "/v1/digests/{digest}/manifest"): (None, "200 404 404 200 200 404"),
+    ("GET", "/v1/digests/{digest}/files"): (None, "200 404 404 200 200 404"),
+    ("GET", "/v1/digests/{digest}/files/model.pkl"): (None, "307 404 404 307 307 404"),
+    ("GET", "/v1/digests/{digest}/archive"): (None, "200 404 404 200 200 404"),
     ("GET", "/v1/environments/prod/stages"): (None, "200 403 403 200 200 403"),
     ("GET", "/v1/environments/prod/stages/Production?model=orders"): (None, "200 403 403 200 200 403"),
     ("GET", "/v1/environments/prod/events?seconds=1"): (None, "200 403 403 200 200 403"),
@@ -142,6 +153,7 @@ def slug_of(document: dict[str, Any]) -> str:
 def filled_in(client: FlaskClient, parts: Parts, path: str) -> str:
     target = create_token(parts.store, parts.clock, OPERATOR, "target", ["read:qa"], None)[0]
     import_id = client.get("/v1/workspaces/dev/imports").get_json()["imports"][0]["id"]
+    path = path.replace("{digest}", client.get("/v1/models/orders/versions/1").get_json()["digest"])
     path = path.replace("{import}", import_id).replace("{token}", target.id)
     return path if "{webhook}" not in path else with_webhook(client, path)
 

@@ -123,7 +123,10 @@ def test_what_conditional_requests_answer_is_documented(document: dict[str, Any]
     told = {path for _, path, operation in operations(document) if "304" in operation["responses"]}
     stage = "/v1/environments/{environment}/models/{model}/stages/{stage}"
     environment = "/v1/environments/{environment}/stages"
-    assert told == {stage, f"{stage}/archive", environment, f"{environment}/{{stage}}", "/pull.pyz"}
+    version, digest = "/v1/models/{model}/versions/{version}", "/v1/digests/{digest}"
+    of_bytes = {f"{base}/{what}" for base in (stage, version, digest) for what in ("archive", "files/{file}")}
+    held = {environment, f"{environment}/{{stage}}"}
+    assert told == {stage, "/pull.pyz", f"{digest}/manifest"} | of_bytes | held
 
 
 def test_problems_have_the_members_of_rfc_9457(document: dict[str, Any]) -> None:

@@ -121,7 +121,7 @@ def test_any_range_of_the_tar(held: FlaskClient) -> None:
     assert held.get(url, headers={"Range": f"bytes={size - 700_000}-"}).data == whole[-700_000:]
     assert held.get(url, headers={"Range": "bytes=-1"}).data == whole[-1:]
     beyond = held.get(url, headers={"Range": f"bytes={size}-"})
-    problem(beyond, 416, "range-not-satisfiable" if b"range-not" in beyond.data else "requested-range-not-satisfiable")
+    problem(beyond, 416, "range-not-satisfiable")
     assert beyond.headers["Content-Range"] == f"bytes */{size}"
     tag = held.head(url).headers["ETag"]
     part = {"Range": "bytes=1-2"}
@@ -211,8 +211,7 @@ def received(call: Callable[[], TestResponse]) -> bytes:
     """What comes before the connection breaks, as it must."""
     got = bytearray()
     with pytest.raises(Damaged):
-        for block in call().iter_encoded():
-            got += block
+        got.extend(byte for block in call().iter_encoded() for byte in block)
     return bytes(got)
 
 
@@ -254,7 +253,7 @@ def _marked_and_cleared(held: FlaskClient, parts: Parts, digest: str) -> None:
 
 
 def test_a_small_damaged_file_is_a_problem_and_restored_it_is_well(
-    held: FlaskClient, parts: Parts, digest: str, engine: object
+    held: FlaskClient, parts: Parts, digest: str
 ) -> None:
     harm(parts, digest, "small/03", flipped)
     problem(held.get(f"{PRODUCTION}/files/small/03?stream=1"), 409, "damaged", file="small/03")
