@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Self, cast
 from urllib.parse import quote, urlsplit
 
 import urllib3
@@ -164,7 +164,7 @@ class S3Objects:
 class _Retry(urllib3.Retry):
     """A store that does not answer in time is not asked again: whoever waits for it has waited long enough."""
 
-    def increment(self, *args: Any, **kwargs: Any) -> urllib3.Retry:
+    def increment(self, *args: Any, **kwargs: Any) -> Self:
         if isinstance(kwargs.get("error"), urllib3.exceptions.ReadTimeoutError):
             raise kwargs["error"]
         return super().increment(*args, **kwargs)

@@ -7,7 +7,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -24,24 +23,14 @@ PRODUCTION = "/v1/environments/prod/models/orders/stages/Production"
 
 @contextmanager
 def standing_still(server: EmbeddedObjects) -> Iterator[None]:
-    """Every process that was started with the server's port."""
-    address = server.endpoint.removeprefix("http://").encode()
-    found = [int(each.parent.name) for each in Path("/proc").glob("[0-9]*/cmdline") if address in _said(each)]
-    assert found
-    for process in found:
-        os.kill(process, signal.SIGSTOP)
+    assert server._child is not None
+    group = server._child.pid
+    assert group is not None
+    os.killpg(group, signal.SIGSTOP)
     try:
         yield
     finally:
-        for process in found:
-            os.kill(process, signal.SIGCONT)
-
-
-def _said(path: Path) -> list[bytes]:
-    try:
-        return path.read_bytes().split(b"\0")
-    except OSError:  # it ended meanwhile
-        return []
+        os.killpg(group, signal.SIGCONT)
 
 
 @pytest.fixture
