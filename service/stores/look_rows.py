@@ -15,7 +15,7 @@ from service.usecases.look_up import Look
 from service.usecases.view_ports import KnownVersion
 
 LIMIT = 1.5
-"""Seconds for a look-up, and with the wait for its turn."""
+"""Seconds for a look-up."""
 _HERE = f"workspace = '{WORKSPACE}' AND name = $2"
 _LOOK = f"""
 WITH held AS (
