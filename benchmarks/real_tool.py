@@ -17,7 +17,6 @@ from benchmarks.running import Registry
 from tests.clients.environments import EXPORT_IMPORT, prepare
 
 
-
 @dataclass(frozen=True)
 class RealTool:
     """`environ` reaches the server."""
