@@ -19,7 +19,7 @@ KINDS = ("application/json", "text/plain")
 
 
 def add_comparisons(api: APIBlueprint, parts: Parts) -> None:
-    @api.get("/models/<model>/diff", tags=[MODELS], responses={200: cp.ComparisonOut, **problems(502)})
+    @api.get("/models/<model>/diff", tags=[MODELS], responses={200: cp.ComparisonOut, **problems(409)})
     @authenticated()
     def get_diff(path: p.ModelPath, query: cp.CompareQuery, header: cp.CompareHeaders) -> Response:
         """Two versions side by side: what was measured, what they need, their files, where they come from."""

@@ -160,7 +160,7 @@ def test_as_text(small: FlaskClient) -> None:
 def test_damaged_bytes_are_told(small: FlaskClient, parts: Parts) -> None:
     digest = small.get("/v1/models/orders/versions/1").get_json()["digest"]
     parts.objects.delete([f"{version_prefix(digest)}requirements.txt"])
-    problem(small.get(SMALL), 502, "damaged", file="requirements.txt")
+    problem(small.get(SMALL), 409, "damaged", file="requirements.txt")
 
 
 def test_what_is_no_version(small: FlaskClient) -> None:

@@ -180,7 +180,7 @@ def test_an_unavailable_registry_is_asked_again(server: Hostile, registry: Regis
             "The version was withdrawn: N",
         ),
         (
-            problem(502, "damaged", "Stored bytes are damaged", "Those of 'a'."),
+            problem(409, "damaged", "Stored bytes are damaged", "Those of 'a'."),
             Damaged,
             "Stored bytes are damaged: Thos",
         ),
