@@ -11,6 +11,7 @@ from service.compare_values import said
 from service.domain.layout import version_uri
 from service.exports.records import RegisteredModelRecord, VersionRecord
 from service.exports.versions import version_files
+from service.usecases.view_versions import DIGEST_TAG
 
 
 def compare_registered_model(reading: Reading, record: RegisteredModelRecord) -> Iterator[Difference]:
@@ -55,7 +56,7 @@ def _version(reading: Reading, where: str, record: VersionRecord, row: Mapping[s
             "run_id": (run_id or "", read.run_id or ""),
             "run_link": (record.run_link, read.run_link or ""),
             "description": (record.description, read.description or ""),
-            "tags": (dict(record.tags), dict(read.tags)),
+            "tags": ({**record.tags, DIGEST_TAG: row["digest"]}, dict(read.tags)),
             "creation_time": said(record.creation_time, read.creation_timestamp),
             "last_updated_time": said(record.last_updated_time, read.last_updated_timestamp),
             "user": (record.user, read.user_id or ""),
