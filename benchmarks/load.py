@@ -45,9 +45,13 @@ def _script(paths: Sequence[str]) -> str:
     rows = ",".join(f'"{path}"' for path in paths)
     return f"""
 local paths = {{{rows}}}
+local requests = {{}}
 local at = 0
+function init()
+  for number, path in ipairs(paths) do requests[number] = wrk.format("GET", path) end
+end
 function request()
-  at = at % #paths + 1
-  return wrk.format("GET", paths[at])
+  at = at % #requests + 1
+  return requests[at]
 end
 """

@@ -36,8 +36,6 @@ from service.wiring import Parts
 Environ = dict[str, Any]
 Wsgi = Callable[[Environ, Any], Iterable[bytes]]
 _PLACE = re.compile(r"/v1/environments/([^/]+)/(?:models/([^/]+)/)?stages(?:/([^/]+))?", re.ASCII)
-SHARED = 0.2
-"""Seconds for which to wait for an answer that somebody else reads; who reads it then is still told in a second."""
 ESTABLISHED = 1
 """The state of a TCP connection whose other end has closed nothing."""
 
@@ -78,7 +76,7 @@ class Front:
         read = self._under_way.get(asked)
         if read is None:
             return None
-        read.wait(SHARED)
+        read.wait()
         return self._known(environ, asked)
 
     def _route(self, environ: Environ, start_response: Any, *, asked: Asked) -> Iterable[bytes]:

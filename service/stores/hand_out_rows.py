@@ -18,7 +18,7 @@ from service.stores.stage_rows import no_stage, nothing_in
 from service.stores.version_rows import version_of
 from service.usecases.hand_out_ports import LIMIT, Held, Holding, Logged, Read
 
-WHOLE_LIMIT = 0.6
+WHOLE_LIMIT = 0.45
 _ASKED = """
 SELECT (SELECT coalesce(max(seq), 0) FROM registry.audit) AS position,
        t.id AS token_id, t.name AS token_name, t.scopes AS token_scopes, t.created_by AS token_created_by,

@@ -14,8 +14,8 @@ from service.stores.view_rows import DELETED
 from service.usecases.look_up import Look
 from service.usecases.view_ports import KnownVersion
 
-LIMIT, TOLD = 1.5, 2.0
-"""Seconds for a look-up, and with the wait for its turn."""
+LIMIT = 1.5
+"""Seconds for a look-up."""
 _HERE = f"workspace = '{WORKSPACE}' AND name = $2"
 _LOOK = f"""
 WITH held AS (
@@ -56,7 +56,7 @@ class PostgresLooks:
     def __init__(self, engine: sa.Engine) -> None:
         _, given = engine.dialect.create_connect_args(engine.url)
         given = {**given, "application_name": "model-registry look-ups", "connect_timeout": 2}
-        self._reading = ReadingConnection(given, f"PREPARE look (text, text, int, text) AS {_LOOK}", LIMIT, TOLD)
+        self._reading = ReadingConnection(given, f"PREPARE look (text, text, int, text) AS {_LOOK}", LIMIT)
 
     def look(self, environment: str, model: str, number: int = 0, alias: str = "") -> Look:
         values = (environment, model, number, alias)

@@ -18,9 +18,6 @@ import psycopg2.extras
 
 from service.domain.errors import InvalidInput, Unavailable
 
-TOLD = 0.7
-"""Seconds after which whoever reads knows that the database does not answer."""
-
 
 class ReadingConnection:
     """Runs one statement at a time, each its own transaction; connects on first use and again after a failure.
@@ -28,19 +25,17 @@ class ReadingConnection:
     Args:
         given: arguments of `psycopg2.connect`.
         first: what every new connection runs before all else.
-        limit: seconds for a statement and, if need be, for connecting.
-        told: seconds after which whoever reads knows; the wait for its turn may take what `limit` leaves of them.
+        limit: seconds for a statement and, if need be, for connecting. Whoever waits for a turn meanwhile fails with
+            the one that takes longer, and not before: a process with much to do is no database that does not answer.
     """
 
-    def __init__(self, given: Mapping[str, Any], first: str, limit: float, told: float = TOLD) -> None:
-        if limit >= told:
-            raise ValueError("a statement may not take all the time")
+    def __init__(self, given: Mapping[str, Any], first: str, limit: float) -> None:
         self._given = given
         self._first = first
         self._limit = limit
-        self._told = told
         self._turn = threading.Lock()
         self._connection: Any = None
+        self._failures = 0
         self.made = 0
 
     def rows(self, statement: str, values: tuple[object, ...] = ()) -> tuple[int, list[Any]]:
@@ -73,12 +68,11 @@ class ReadingConnection:
 
     @contextmanager
     def _taking_turns(self) -> Iterator[None]:
-        if not self._turn.acquire(timeout=self._told - self._limit):
-            raise _unavailable()
-        try:
+        before = self._failures
+        with self._turn:
+            if self._failures != before:
+                raise _unavailable()
             yield
-        finally:
-            self._turn.release()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -87,6 +81,7 @@ class ReadingConnection:
         except ValueError as error:  # NUL, a lone surrogate
             raise InvalidInput("A value cannot be stored as text.") from error
         except psycopg2.Error as error:
+            self._failures += 1
             self._drop()
             raise _unavailable() from error
 
@@ -106,8 +101,7 @@ class ReadingConnection:
         over = False
         while (state := self._connection.poll()) != ext.POLL_OK:  # also after the time: it may be us who were busy
             if over:
-                self._drop()
-                raise _unavailable()
+                raise psycopg2.OperationalError("it takes too long")
             left = max(0.0, until - time.monotonic())
             over = not _ready(self._connection, left, writing=state == ext.POLL_WRITE)
 

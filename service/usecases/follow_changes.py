@@ -15,13 +15,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from service.domain.errors import Busy, Unavailable
-from service.usecases.hand_out_ports import LIMIT, HandOut, Holding, Logged, Read
+from service.usecases.hand_out_ports import HandOut, Holding, Logged, Read
 
 log = logging.getLogger(__name__)
 
 PAGE = 1000
 RECENT = 1000
-MARGIN = 0.02
 TICK = 1.0
 """Seconds after which followers look without having been told to."""
 ENTRY = 1024
@@ -152,8 +151,7 @@ class Following:
             raise Unavailable("The database does not answer; try again in a moment.", part="postgres")
 
     def _lead(self, look: Look, before: Look) -> None:
-        if not before.over.wait(LIMIT + MARGIN):
-            log.warning("a look at the audit trail takes too long")
+        before.over.wait()
         time.sleep(0)  # whoever is about to come may share it
         with self._turn:
             self._gathering, self._begun = None, look

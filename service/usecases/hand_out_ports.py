@@ -17,7 +17,7 @@ from service.domain.model import ModelVersion
 
 V = TypeVar("V")
 LIMIT = 0.35
-"""Seconds for one of them, and as long for its turn."""
+"""Seconds for one of them."""
 
 
 class Holding(NamedTuple):
