@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -55,7 +56,9 @@ def prepare(client: Client) -> None:
         # The link to a Python that was removed meanwhile leads nowhere.
         if Path(client.command("python")).exists() and stamp.exists() and stamp.read_text() == pinned:
             return
-        _uv("venv", "--clear", "--python", find_python(client), str(client.folder))
+        python = find_python(client)
+        shutil.rmtree(client.folder, ignore_errors=True)  # uv clears nothing that is not whole
+        _uv("venv", "--python", python, str(client.folder))
         _uv("pip", "install", "--python", client.command("python"), "--requirements", str(requirements))
         stamp.write_text(pinned)
 
