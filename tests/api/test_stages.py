@@ -92,7 +92,8 @@ def test_files_by_url(filled: FlaskClient) -> None:
     assert response.headers["ETag"] == f'"{version["digest"]}"'
     body = response.get_json()
     files = body.pop("files")
-    assert body == {"model": "orders", "version": 1, "digest": version["digest"], "expires_in": 900}
+    expected = {"model": "orders", "version": 1, "digest": version["digest"], "expires_in": 900, "signature": None}
+    assert body == expected
     assert [file["path"] for file in files] == ["MLmodel", "model.pkl"]
     for file in files:
         got = requests.get(file["url"], timeout=10)
