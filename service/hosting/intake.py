@@ -133,6 +133,8 @@ def _check_values(document: dict[str, Any]) -> None:
             elif isinstance(value, str):
                 _check_text(value, name)
                 _check_length(name, value)
+            elif isinstance(value, float) and name == "value":
+                pass  # of a metric, where any float will do
             elif isinstance(value, int | float) and not LEAST <= value <= MOST:
                 raise InvalidInput(f"{name[:80]!r} is a number out of range.", field=name[:80])
         if not below:

@@ -13,18 +13,18 @@ from service.domain import errors
 log = logging.getLogger(__name__)
 
 _CODES: dict[type[errors.RegistryError], str] = {
-    errors.NotAuthenticated: "UNAUTHENTICATED",
+    errors.NotAuthenticated: "CUSTOMER_UNAUTHORIZED",
     errors.NotAllowed: "PERMISSION_DENIED",
     errors.NotFound: "RESOURCE_DOES_NOT_EXIST",
-    errors.Conflict: "RESOURCE_CONFLICT",
-    errors.PreconditionFailed: "RESOURCE_CONFLICT",
+    errors.Conflict: "INVALID_STATE",
+    errors.PreconditionFailed: "INVALID_STATE",
     errors.TooLarge: "INVALID_PARAMETER_VALUE",
-    errors.Damaged: "DATA_LOSS",
+    errors.Damaged: "IO_ERROR",
     errors.Unavailable: "TEMPORARILY_UNAVAILABLE",
-    errors.Damaged: "DATA_LOSS",
     errors.RegistryError: "INTERNAL_ERROR",
     errors.InvalidInput: "INVALID_PARAMETER_VALUE",
 }
+"""Codes that clients of 1.30 know, too: these fail on any other before they tell the message."""
 
 
 def code_of(error: errors.RegistryError) -> str:

@@ -16,7 +16,7 @@ AREAS = {
     "serving": "`mlflow models`",
     "cli": "Other commands of `mlflow`",
 }
-CELLS = {"proven": "yes", "refused": "refused", "shortcoming": "client", "absent": "–"}
+CELLS = {"proven": "yes", "refused": "refused", "shortcoming": "client", "absent": "–", "failed": "failed"}
 
 Row = tuple[str, str]
 """(area, call)"""

@@ -142,7 +142,7 @@ def test_parts_become_the_artifact(proxy: FlaskClient, parts: Parts, asked: list
     done = [{"part_number": n, "etag": a.headers["ETag"], "url": "u"} for n, a in enumerate(sent, 1)]
     body = {"path": "/home/me/big.bin", "upload_id": made["upload_id"]}
     wrong = proxy.post(f"{ROOT}/mpu/complete/run/model", json={**body, "parts": [{**done[0], "etag": "0" * 32}]})
-    assert (wrong.status_code, wrong.get_json()["error_code"]) == (409, "RESOURCE_CONFLICT")
+    assert (wrong.status_code, wrong.get_json()["error_code"]) == (409, "INVALID_STATE")
     assert list(parts.objects.list("mlflow/run/")) == []
     assert proxy.post(f"{ROOT}/mpu/complete/run/model", json={**body, "parts": done[::-1]}).get_json() == {}
     with parts.objects.open("mlflow/run/model/big.bin") as stored:

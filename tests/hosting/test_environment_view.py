@@ -101,7 +101,7 @@ def test_who_may_read(view: Callable[..., Client]) -> None:
 def test_no_token(story: FlaskClient, hosted: Callable[..., Client]) -> None:
     got = hosted().get(f"{API.format('prod')}/registered-models/search")
     assert got.status_code == 401
-    assert json.loads(got.data)["error_code"] == "UNAUTHENTICATED"
+    assert json.loads(got.data)["error_code"] == "CUSTOMER_UNAUTHORIZED"
     assert "Basic" in got.headers["WWW-Authenticate"]
 
 
@@ -157,7 +157,7 @@ def test_transitions_that_are_refused_change_nothing(view: Callable[..., Client]
         story.put("/v1/environments/prod/policy", json={"default": {"tags": [{"key": "approved"}]}}).status_code == 200
     )
     status, refused = _transition(client, "prod", "3", "Production")
-    assert (status, refused["error_code"]) == (409, "RESOURCE_CONFLICT")
+    assert (status, refused["error_code"]) == (409, "INVALID_STATE")
     assert _held(story, "prod") == {"Production": 4}
 
 
@@ -166,7 +166,7 @@ def test_a_transition_that_needs_approval_waits_for_it(view: Callable[..., Clien
     put = story.put("/v1/environments/prod/policy", json=rule)
     assert put.status_code == 200, put.text
     status, waiting = _transition(view("promote:prod"), "prod", "3", "Production")
-    assert (status, waiting["error_code"]) == (409, "RESOURCE_CONFLICT")
+    assert (status, waiting["error_code"]) == (409, "INVALID_STATE")
     assert _held(story, "prod") == {"Production": 4}
     place = waiting["message"].partition("see ")[2].rstrip(".")
     secret = story.post("/v1/tokens", json={"name": "approver", "scopes": ["approve:prod"]}).json["token"]

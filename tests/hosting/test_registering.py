@@ -131,7 +131,7 @@ def test_a_version_on_its_way(
     version = registry.register("orders", run)
     assert (version["status"], "tags" in version) == ("PENDING_REGISTRATION", False)
     for refused, code in (
-        (registry.get("model-versions/get-download-uri", name="orders", version="1"), "RESOURCE_CONFLICT"),
+        (registry.get("model-versions/get-download-uri", name="orders", version="1"), "INVALID_STATE"),
         (
             promoter.post("model-versions/transition-stage", name="orders", version="1", stage="Production"),
             "RESOURCE_DOES_NOT_EXIST",
@@ -187,7 +187,7 @@ def test_what_stages_need_is_not_deleted(
         root.delete("registered-models/delete", name="orders"),
         root.post("registered-models/rename", name="orders", new_name="renamed"),
     ):
-        assert (refused.status_code, refused.json["error_code"]) == (409, "RESOURCE_CONFLICT")
+        assert (refused.status_code, refused.json["error_code"]) == (409, "INVALID_STATE")
     assert "prod/Production" in root.delete("model-versions/delete", name="orders", version="1").json["message"]
     assert registry.delete("model-versions/delete", name="orders", version="2").status_code == 403
     assert client.put(place, json={"version": 2}).status_code == 200

@@ -22,6 +22,9 @@ from proof import PREFIX, proven
 
 PROGRAM = str(Path(sys.executable).with_name("mlflow"))
 INPUT = {"instances": [[1.0], [2.0]]}
+TABLE = {"columns": ["x"], "data": [[1.0], [2.0]]}
+OLD = mlflow.__version__.startswith("1.")
+"""Its command reads no other form than a bare table."""
 client = MlflowClient()
 
 
@@ -71,7 +74,7 @@ def main() -> None:
             answer = requests.post(f"{url}/invocations", json=INPUT, timeout=30).json()
             assert (answer if isinstance(answer, list) else answer["predictions"]) == [42, 42]
         with proven("mlflow models predict -m models:/<name>/<Stage>"):
-            (Path(folder) / "in.json").write_text(json.dumps(INPUT))
+            (Path(folder) / "in.json").write_text(json.dumps(TABLE if OLD else {"dataframe_split": TABLE}))
             command = [PROGRAM, "models", "predict", "-m", uri, "-t", "json", "--env-manager", "local"]
             subprocess.run([*command, "-i", f"{folder}/in.json", "-o", f"{folder}/out.json"], check=True)
             assert "42" in (Path(folder) / "out.json").read_text()
