@@ -72,6 +72,7 @@ def ask(mlflow: Wsgi, environ: dict[str, Any], route: Route) -> Response:
         status, text = raised[0].get_http_status_code(), raised[0].serialize_as_json()
     told = _told(text)
     code, message = str(told.get("error_code", "")), str(told.get("message", ""))
+    status = _STATUS.get(code, status)
     if status < 500 and code and not _PRIVATE.search(message):
         return error_answer(code, message, status)
     reason = text.partition("[SQL")[0][:500]  # without the values that it was run with
@@ -116,6 +117,8 @@ def _of_driver(text: str) -> type:
     return object
 
 
+_STATUS = {"INVALID_STATE": 409}
+"""Of codes for which MLflow has none but 500."""
 _CODES = {404: "RESOURCE_DOES_NOT_EXIST", 405: "ENDPOINT_NOT_FOUND", 403: "PERMISSION_DENIED"}
 _MESSAGES = {404: "There is no such thing here.", 400: "A value is missing or of the wrong kind."}
 

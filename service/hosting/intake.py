@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from math import isfinite
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -133,8 +134,8 @@ def _check_values(document: dict[str, Any]) -> None:
             elif isinstance(value, str):
                 _check_text(value, name)
                 _check_length(name, value)
-            elif isinstance(value, float) and name == "value":
-                pass  # of a metric, where any float will do
+            elif isinstance(value, float) and name == "value" and isfinite(value):
+                pass  # of a metric, where any finite one will do
             elif isinstance(value, int | float) and not LEAST <= value <= MOST:
                 raise InvalidInput(f"{name[:80]!r} is a number out of range.", field=name[:80])
         if not below:
