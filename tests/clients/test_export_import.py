@@ -104,28 +104,6 @@ def test_an_experiment_goes_in_and_comes_out(
     assert runs_of(tmp_path / "out") == runs_of(source)
 
 
-def test_a_model_comes_out_and_is_taken_in_again(service: Service, tool: Tool, tmp_path: Path) -> None:
-    assert service.put("/v1/workspaces/source", {"kind": "mlflow"}).status_code == 201
-    archive = EXPORTS / "mlflow222-tool120-model-orders.tar.gz"
-    sent = service.send("source", archive, model_name="orders-kept", environment="target")
-    assert sent.status_code == 201, sent.text
-    tool("export-model", "--model", "orders-kept", "--output-dir", str(tmp_path / "out"))
-    exported = read(tmp_path / "out", "model.json")["registered_model"]
-    stages = {int(version["version"]): version["current_stage"] for version in exported["versions"]}
-    assert stages == {1: "Archived", 2: "Staging", 3: "Production"}
-    packed = tmp_path / "again.tar.gz"
-    with tarfile.open(packed, "w:gz") as tar:
-        tar.add(tmp_path / "out", "again")
-    assert service.put("/v1/workspaces/again", {"kind": "mlflow"}).status_code == 201
-    again = service.send("again", packed, model_name="orders-again")
-    assert again.status_code == 201, again.text
-    for number in stages:
-        first, second = (
-            service.get(f"/v1/models/{model}/versions/{number}").json() for model in ("orders-kept", "orders-again")
-        )
-        assert first["digest"] == second["digest"]
-
-
 def test_this_tool_registers_only_where_it_sees_the_files(
     service: Service, tool: Tool, unpacked: Callable[[str], Path]
 ) -> None:
