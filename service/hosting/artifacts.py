@@ -85,7 +85,7 @@ def _add_files(routes: Blueprint, objects: ObjectStore, guard: Guard) -> None:
         guard(path, True)
         path.require_writable()
         keys = [path.key, *(info.key for info in objects.list(path.key + "/"))]
-        # `mlflow gc` asks for folders, with a slash at the end: that of a run without artifacts is empty, and rightly so.
+        # `mlflow gc` asks for folders, with a slash at the end: one of a run without artifacts is empty.
         if not artifact.endswith("/") and len(keys) == 1 and not _is_there(objects, path.key):
             raise NotFound("artifact", artifact)
         objects.delete(keys)
