@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 
 # What a client has no business to see: tracebacks, SQL, drivers, hosts, paths of this machine.
 PRIVATE = re.compile(
-    r"Traceback|File \"|\.py\b|psycopg|sqlalchemy|urllib3|minio|\bSELECT\b|\bINSERT\b|\bUPDATE\b|registry\.[a-z]+\b"
+    r"Traceback|File \"|\w\.py\b|psycopg|sqlalchemy|urllib3|minio|\bSELECT\b|\bINSERT\b|\bUPDATE\b|registry\.[a-z]+\b"
     r"|127\.0\.0\.1|localhost|bucket-\d|/tmp/|/home/|/usr/|\.venv|0x[0-9a-f]{8}",
     re.IGNORECASE,
 )
