@@ -26,6 +26,7 @@ UNREAD = ("/pull.pyz", "/v1/environments/{environment}/events")
 BEYOND = (
     "/v1/workspaces/{workspace}/imports",
     "/v1/workspaces/{workspace}/uploads",
+    "/v1/workspaces/{workspace}/uploads/{upload_id}/complete",
     "/v1/environments/{environment}",
     "/v1/environments/{environment}/policy",
     "/v1/environments/{environment}/models/{model}/policy",
