@@ -148,7 +148,7 @@ def promote_each_second(store: PostgresRegistry, names: list[str], number: int) 
     which = number % len(names)
     revision = promoted(store, names[which], 2 - (number // len(names)) % 2)
     at = time.monotonic()
-    time.sleep(1)
+    time.sleep(1)  # one promotion a second is what is measured
     return which, revision, at
 
 
@@ -217,7 +217,7 @@ def serving(command: list[str], environ: dict[str, str], url: str, path: str) ->
                     if requests.get(url + path, timeout=5).ok:
                         break
                 except requests.ConnectionError:
-                    time.sleep(0.1)
+                    time.sleep(0.1)  # the server is not listening yet
             yield url
         finally:
             process.terminate()

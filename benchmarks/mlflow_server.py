@@ -62,5 +62,5 @@ def _await_ready(server: subprocess.Popen[bytes], log: Path) -> None:
             if requests.get(f"{URL}/health", timeout=5).ok:
                 return
         except requests.ConnectionError:
-            time.sleep(0.2)
+            time.sleep(0.2)  # the server is not listening yet
     sys.exit(log.read_text())
