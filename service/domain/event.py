@@ -22,6 +22,7 @@ EVENT_TYPES = {
     "version.registered": "a model has a new version",
     "version.withdrawn": "a version may not be used any more",
     "version.reinstated": "a withdrawn version may be used again",
+    "bytes.damaged": "a stored file of a version is missing or not the registered one",
     "policy.changed": "the rules of an environment or of a model in it are others",
     "environment.frozen": "the stages of an environment do not change for a while",
     "environment.unfrozen": "the stages of an environment may change again",

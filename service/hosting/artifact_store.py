@@ -30,6 +30,11 @@ class ArtifactPath:
     key: str
     digest: str = ""
 
+    @property
+    def inner(self) -> str:
+        """Within the registered version."""
+        return self.key.removeprefix(version_prefix(self.digest)) if self.digest else ""
+
     def require_writable(self) -> None:
         if self.digest or not self.path:
             raise NotAllowed("The files of a registered version never change; log to a run instead.")

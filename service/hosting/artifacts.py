@@ -10,10 +10,13 @@ from typing import Any, BinaryIO, cast
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import ClientDisconnected
 
+from service.api.auth import principal
+from service.api.byte_answers import CHECKED, file_answer
 from service.api.ranges import apply_span, asked_span
 from service.domain.errors import InvalidInput, NotFound
 from service.hosting.artifact_store import ArtifactPath, artifact_path, list_folder
 from service.hosting.artifact_uploads import part_count, upload_id, uploaded_parts, uploaded_path
+from service.usecases.hand_out import Find, HandOutBytes, Source
 from service.usecases.object_ports import ObjectStore, PartStore
 from service.wiring import Parts
 
@@ -31,16 +34,19 @@ Guard = Callable[[ArtifactPath, bool], None]
 def artifact_routes(name: str, parts: Parts, guard: Guard) -> Blueprint:
     """List, download, upload and delete; presigned downloads, and uploads by presigned parts."""
     routes = Blueprint(name, __name__)
-    _add_files(routes, parts.objects, guard)
-    _add_presigned(routes, parts.objects, guard)
+    registered = HandOutBytes(parts.store, parts.objects, parts.clock, parts.reads)
+    _add_files(routes, parts.objects, registered, guard)
+    _add_presigned(routes, parts.objects, registered, guard)
     _add_multipart(routes, parts.part_store, guard)
     return routes
 
 
-def _add_files(routes: Blueprint, objects: ObjectStore, guard: Guard) -> None:
+def _add_files(routes: Blueprint, objects: ObjectStore, registered: HandOutBytes, guard: Guard) -> None:
     @routes.get(f"{ROOT}/artifacts")
     def list_() -> Response:
-        path = artifact_path(request.args.get("path", ""))
+        # Clients that are asked for all of a run's artifacts name the folder `.`.
+        asked = [segment for segment in request.args.get("path", "").split("/") if segment != "."]
+        path = artifact_path("/".join(asked))
         guard(path, False)
         files = [
             {
@@ -56,6 +62,8 @@ def _add_files(routes: Blueprint, objects: ObjectStore, guard: Guard) -> None:
     def download(artifact: str) -> Response:
         path = _file(artifact)
         guard(path, False)
+        if path.digest:
+            return file_answer(registered, _decided(path), path.inner, CHECKED)
         info = objects.stat(path.key)
         span = asked_span(request, info.size, info.etag)
         response = Response(mimetype=mimetypes.guess_type(path.key)[0] or "application/octet-stream")
@@ -76,6 +84,8 @@ def _add_files(routes: Blueprint, objects: ObjectStore, guard: Guard) -> None:
         path = _file(artifact)
         guard(path, True)
         path.require_writable()
+        if request.args:
+            raise InvalidInput("An upload has no query: parts go to their own URLs.", field="query")
         objects.put(path.key, cast(BinaryIO, _Sent()), request.content_length)
         return jsonify({})
 
@@ -92,11 +102,14 @@ def _add_files(routes: Blueprint, objects: ObjectStore, guard: Guard) -> None:
         return jsonify({})
 
 
-def _add_presigned(routes: Blueprint, objects: ObjectStore, guard: Guard) -> None:
+def _add_presigned(routes: Blueprint, objects: ObjectStore, registered: HandOutBytes, guard: Guard) -> None:
     @routes.get(f"{ROOT}/presigned/<path:artifact>")
     def presigned(artifact: str) -> Response:
         path = _file(artifact)
         guard(path, False)
+        if path.digest:
+            _, (link,) = registered.links(principal(), _decided(path), PRESIGN_SECONDS, path.inner)
+            return _private(jsonify({"url": link.url, "headers": {}, "file_size": link.file.size}))
         size = objects.stat(path.key).size
         url = objects.presign(path.key, PRESIGN_SECONDS, path.key.rpartition("/")[2])
         return _private(jsonify({"url": url, "headers": {}, "file_size": size}))
@@ -146,6 +159,11 @@ def _file(artifact: str) -> ArtifactPath:
     if artifact.endswith("/") or path.key.endswith("/"):
         raise InvalidInput("The path of an artifact ends with its name.", field="path")
     return path
+
+
+def _decided(path: ArtifactPath) -> Find:
+    """The bytes of a path about which the guard has decided."""
+    return lambda tx, by: Source(path.digest)
 
 
 def _private(response: Response) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -26,8 +26,9 @@ class PostgresDamages:
         found = sa.select(damages).where(damages.c.digest == digest).order_by(sa.collate(damages.c.path, "C"))
         return [Damage(**row._mapping) for row in self._connection.execute(found)]
 
-    def clear(self, digest: str) -> bool:
-        return self._connection.execute(sa.delete(damages).where(damages.c.digest == digest)).rowcount > 0
+    def clear(self, digest: str, but: Collection[str] = ()) -> bool:
+        cleared = sa.delete(damages).where(damages.c.digest == digest, damages.c.path.not_in(list(but)))
+        return self._connection.execute(cleared).rowcount > 0
 
 
 class PostgresTars:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -29,8 +29,8 @@ class Damages(Protocol):
         """By path."""
         ...
 
-    def clear(self, digest: str) -> bool:
-        """Whether there was a mark."""
+    def clear(self, digest: str, but: Collection[str] = ()) -> bool:
+        """Take the marks away `but` those of these paths; whether there was one to take away."""
         ...
 
 

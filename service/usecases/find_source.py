@@ -46,18 +46,24 @@ def find_source(tx: Transaction, source: str, run_id: str, model_id: str) -> Fou
         case PathSource(path):
             folder = folder_at(artifact_uri(path))
             _check_inside(tx, folder, run_id, model_id)
-            return _found(tx, (folder,), run_id, source)
+            return _found(tx, (folder, *_logged_at(tx, folder, "" if model_id else run_id)), run_id, source)
 
 
 def _of_run(tx: Transaction, run: str, path: str, run_id: str) -> Found:
     if run_id not in ("", run):
         raise InvalidInput("The source is in another run than run_id names.", field="run_id")
     known = tx.models.run(run)
-    folders = [folder_at(f"{known.artifact_uri}/{path}")]
-    logged = tx.models.logged_model_uri(run, path)
-    if logged is not None:  # MLflow 3 keeps `runs:/<run>/<name>` as a logged model of that name
-        folders.append(folder_at(logged))
-    return Found(tuple(folders), "", run, {**known.lineage, "run_id": run, "artifact_path": path})
+    folder = folder_at(f"{known.artifact_uri}/{path}")
+    folders = (folder, *_logged_at(tx, folder, run))
+    return Found(folders, "", run, {**known.lineage, "run_id": run, "artifact_path": path})
+
+
+def _logged_at(tx: Transaction, folder: str, run_id: str) -> list[str]:
+    """What MLflow 3 keeps as a logged model instead of in this folder of the run; none when it is no folder of it."""
+    root = folder_at(tx.models.run(run_id).artifact_uri) if run_id else ""
+    name = folder.removeprefix(root).strip("/") if root and folder.startswith(root) else ""
+    logged = tx.models.logged_model_uri(run_id, name) if name else None
+    return [] if logged is None else [folder_at(logged)]
 
 
 def _check_inside(tx: Transaction, folder: str, run_id: str, model_id: str) -> None:

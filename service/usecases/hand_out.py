@@ -10,9 +10,10 @@ from typing import Any
 from service.domain.audit import Change
 from service.domain.environment import Assignment, Place
 from service.domain.errors import Damaged, NotFound
-from service.domain.identity import ADMIN, SERVICE, Principal
+from service.domain.identity import ADMIN, Principal
 from service.domain.layout import version_prefix
 from service.domain.model import Manifest, ManifestFile, ModelVersion
+from service.usecases.mark_damage import mark_damage
 from service.usecases.object_ports import ObjectStore
 from service.usecases.ports import Clock, RegistryStore, Transaction
 from service.usecases.record_change import record
@@ -197,9 +198,7 @@ class HandOutBytes:
         except Damaged as error:
             path = str(error.where["file"])
             with self.store.transaction() as tx:
-                if tx.damages.mark(digest, path, error.detail, self.clock()):
-                    found = {"path": path, "reason": error.detail}
-                    record(tx, Change("bytes.damaged", SERVICE, subject=digest, after=found), self.clock())
+                mark_damage(tx, digest, path, error.detail, self.clock())
             raise Damaged(f"{error.detail} {REMEDY}", file=path, digest=digest) from error
 
 

@@ -15,6 +15,7 @@ from service.domain.environment import Place
 from service.domain.errors import NotFound
 from service.domain.layout import version_prefix
 from service.domain.model import ManifestFile
+from service.usecases.mark_damage import mark_damage
 from service.usecases.object_ports import ObjectStore
 from service.usecases.ports import Clock, RegistryStore
 
@@ -108,11 +109,10 @@ class Scrubber:
             if not tx.models.has_manifest(digest):
                 return None
             tx.checks.checked(digest, self.clock())
-            tx.damages.clear(digest)
-            for each in damaged:
-                tx.damages.mark(
-                    digest, each.path, f"The object of {each.path!r} is damaged: {each.what}.", self.clock()
-                )
+            reasons = {each.path: f"The object of {each.path!r} is damaged: {each.what}." for each in damaged}
+            tx.damages.clear(digest, but=reasons)
+            for path, reason in reasons.items():
+                mark_damage(tx, digest, path, reason, self.clock())
             named = tx.checks.versions(digest) if damaged else []
             versions = [(model, number, tx.stages.holding(model, number)) for model, number in named]
         return Scrubbed(digest, len(manifest.files), manifest.size, damaged, versions)

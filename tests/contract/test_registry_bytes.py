@@ -29,6 +29,9 @@ def test_damages(store: Registry) -> None:
             Damage(A.digest, "b/model.pkl", "It is missing.", at(1)),
         ]
     with store.transaction() as tx:
+        assert tx.damages.clear(A.digest, but=["MLmodel", "other"])
+        assert not tx.damages.clear(A.digest, but=["MLmodel"])
+        assert [item.path for item in tx.damages.of(A.digest)] == ["MLmodel"]
         assert tx.damages.clear(A.digest)
         assert not tx.damages.clear(A.digest)
         assert tx.damages.of(A.digest) == []

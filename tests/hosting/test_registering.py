@@ -59,6 +59,23 @@ def test_the_bytes_are_frozen_and_stored_once(registry: Hosted, parts: Parts, cl
     assert len(rows) == 6
 
 
+def test_a_logged_model_stands_in_for_the_folder_of_its_run(registry: Hosted) -> None:
+    """MLflow 3 keeps a run's models beside the run; tools name them by where the run's files would be."""
+    run = registry.run("one")
+    experiment = registry.get("runs/get", run_id=run).json["run"]["info"]["experiment_id"]
+    made = registry.post("logged-models", experiment_id=experiment, name="model", source_run_id=run).json["model"]
+    output = {"model_id": made["info"]["model_id"], "step": 0}
+    assert registry.post("runs/outputs", run_id=run, models=[output]).status_code == 200
+    registry.put(f"{made['info']['artifact_uri'].removeprefix('mlflow-artifacts:/')}/MLmodel", MLMODEL)
+    version = registry.register("orders", run, f"mlflow-artifacts:/{registry.root(run)}/model")
+    assert (version["status"], version["run_id"]) == ("READY", run)
+    assert registry.read(f"registered/{digest_of(version)[7:]}/MLmodel").data == MLMODEL
+    absent = registry.post(
+        "model-versions/create", name="orders", source=f"mlflow-artifacts:/{registry.root(run)}/other", run_id=run
+    )
+    assert (absent.status_code, absent.json["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
+
+
 SOURCES = [
     "file:///etc/passwd",
     "FILE:/etc/passwd",
