@@ -401,7 +401,7 @@ class FilesOut(Out):
     digest: str
     expires_in: int = Field(description="seconds the URLs are good for")
     files: list[FileOut]
-    signature: dict[str, Any] | None = Field(description="the last one, a Sigstore bundle; null: nobody has signed it")
+    signatures: list[dict[str, Any]] = Field(description="Sigstore bundles: one of each key that signed, newest first")
 
 
 class Health(Out):

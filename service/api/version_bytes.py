@@ -27,7 +27,7 @@ from service.api.resolve import STAGES
 from service.domain.environment import Place
 from service.usecases.hand_out import Find, HandOutBytes, by_digest, by_stage, by_version
 from service.usecases.resolve import READING
-from service.usecases.sign_versions import last_bundle
+from service.usecases.sign_versions import bundles
 from service.wiring import Parts
 
 BYTES = Tag(name="bytes", description="Exactly the bytes that were registered, for whoever may read a stage with them")
@@ -130,7 +130,7 @@ def _files(source: HandOutBytes, find: Find, seconds: int) -> Response:
         digest=found.digest,
         expires_in=seconds,
         files=file_links(links),
-        signature=last_bundle(source.store, found.digest),
+        signatures=bundles(source.store, found.digest),
     )
     return answer(shown, headers={"Cache-Control": ONCE, "ETag": f'"{found.digest}"'})
 

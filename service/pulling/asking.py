@@ -58,13 +58,13 @@ class Resolved:
 
 @dataclass(frozen=True)
 class Listing:
-    """A version's files; `urls` by path, good for a while without a token. `signature` is what was sent as one."""
+    """A version's files; `urls` by path, good for a while without a token. `signatures` is what was sent as these."""
 
     model: str
     version: int
     manifest: Manifest
     urls: Mapping[str, str]
-    signature: object = None
+    signatures: object = None
 
 
 class Token:
@@ -120,7 +120,7 @@ class Api:
         version = document.get("version")
         if not isinstance(version, int):
             raise Refused(f"{self._url} does not answer as a model registry.")
-        return Listing(str(document.get("model")), version, manifest, urls, document.get("signature"))
+        return Listing(str(document.get("model")), version, manifest, urls, document.get("signatures"))
 
     @contextmanager
     def archive(self, ref: Ref) -> Iterator[Body]:

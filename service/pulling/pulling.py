@@ -149,7 +149,7 @@ class Puller:
         listing = self._api.files(self._ref)
         if listing.manifest.digest != placed.manifest.digest:
             return None  # the stage has changed since
-        self._verifier.check(listing.manifest, listing.signature)
+        self._verifier.check(listing.manifest, listing.signatures)
         return placed
 
     def _bring(self) -> Placed:
@@ -157,7 +157,7 @@ class Puller:
         for _ in range(MOVES):
             listing = self._api.files(self._ref)
             if self._verifier is not None:
-                self._verifier.check(listing.manifest, listing.signature)
+                self._verifier.check(listing.manifest, listing.signatures)
             staging = self._target.staging(listing.manifest)
             try:
                 self._fetch(listing, staging)

@@ -7,7 +7,7 @@ import binascii
 import json
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,21 @@ class Verifier:
     def __init__(self, keys: Sequence[Path]) -> None:
         self._keys = keys
 
-    def check(self, manifest: Manifest, bundle: object) -> None:
-        """Raises Damaged unless the Sigstore bundle is a signature of exactly these files by one of the keys."""
-        if not isinstance(bundle, Mapping):
+    def check(self, manifest: Manifest, bundles: object) -> None:
+        """Raises Damaged unless one of the Sigstore bundles is a signature of just these files by one of the keys."""
+        if not isinstance(bundles, list) or not bundles:
             raise Damaged(f"Nobody has signed {manifest.digest}; ask the registry's operator to.")
+        refusals = []
+        for bundle in bundles:
+            try:
+                self._check(manifest, bundle)
+            except Damaged as error:
+                refusals.append(error)
+            else:
+                return
+        raise refusals[0]
+
+    def _check(self, manifest: Manifest, bundle: Any) -> None:
         payload, signature = _opened(bundle)
         signed = b"DSSEv1 %d %s %d %s" % (len(PAYLOAD_TYPE), PAYLOAD_TYPE.encode(), len(payload), payload)
         if not any(_verifies(key, signed, signature) for key in self._keys):
@@ -36,7 +47,7 @@ class Verifier:
             raise Damaged(f"The signature is not of the files of {manifest.digest}.")
 
 
-def _opened(bundle: Mapping[str, Any]) -> tuple[bytes, bytes]:
+def _opened(bundle: Any) -> tuple[bytes, bytes]:
     """Payload and signature."""
     try:
         envelope = bundle["dsseEnvelope"]

@@ -19,11 +19,16 @@ class MemorySignatures:
         self._state.signatures.setdefault((signature.digest, signature.key_id), signature)
 
     def of(self, digest: str, key_id: str) -> Signature:
-        held = self._state.signatures.items()
-        found = [each for (of, key), each in held if of == digest and key_id in ("", key)]
-        if not found or digest not in self._state.manifests:
+        found = [signature for signature in self.all(digest) if key_id in ("", signature.key_id)]
+        if not found:
             raise NotFound("signature", key_id or digest, "Nobody has signed these bytes with such a key.")
-        return max(found, key=lambda each: each.signed_at)
+        return found[0]
+
+    def all(self, digest: str) -> Sequence[Signature]:
+        if digest not in self._state.manifests:
+            return []
+        found = [signature for (of, _), signature in sorted(self._state.signatures.items()) if of == digest]
+        return sorted(found, key=lambda signature: signature.signed_at, reverse=True)
 
     def unsigned(self, limit: int, after: str) -> Sequence[str]:
         signed = {digest for digest, _ in self._state.signatures}

@@ -27,13 +27,15 @@ class PostgresSignatures:
         self._connection.execute(insert(signatures).values(row).on_conflict_do_nothing())
 
     def of(self, digest: str, key_id: str) -> Signature:
-        query = sa.select(signatures).where(signatures.c.digest == digest)
-        if key_id:
-            query = query.where(signatures.c.key_id == key_id)
-        row = self._connection.execute(query.order_by(signatures.c.signed_at.desc()).limit(1)).one_or_none()
-        if row is None:
+        found = [signature for signature in self.all(digest) if key_id in ("", signature.key_id)]
+        if not found:
             raise NotFound("signature", key_id or digest, "Nobody has signed these bytes with such a key.")
-        return Signature(**row._mapping)
+        return found[0]
+
+    def all(self, digest: str) -> Sequence[Signature]:
+        query = sa.select(signatures).where(signatures.c.digest == digest)
+        rows = self._connection.execute(query.order_by(signatures.c.signed_at.desc(), signatures.c.key_id))
+        return [Signature(**row._mapping) for row in rows]
 
     def unsigned(self, limit: int, after: str) -> Sequence[str]:
         in_order = t.manifests.c.digest.collate("C")

@@ -42,10 +42,7 @@ def sign_missing(store: RegistryStore, signer: Signer, clock: Clock) -> Iterator
         after = found[-1]
 
 
-def last_bundle(store: RegistryStore, digest: str) -> dict[str, Any] | None:
-    """The bundle of the digest's last signature; None when nobody has signed it."""
+def bundles(store: RegistryStore, digest: str) -> list[dict[str, Any]]:
+    """Of each key that has signed the digest, the newest first."""
     with store.transaction() as tx:
-        try:
-            return dict(tx.signatures.of(digest, "").bundle)
-        except NotFound:
-            return None
+        return [dict(signature.bundle) for signature in tx.signatures.all(digest)]

@@ -31,6 +31,10 @@ class Signatures(Protocol):
         """The last one, or the one by that key. Raises NotFound(kind="signature")."""
         ...
 
+    def all(self, digest: str) -> Sequence[Signature]:
+        """One of each key, the newest first."""
+        ...
+
     def unsigned(self, limit: int, after: str) -> Sequence[str]:
         """Digests that nobody has signed, in order from behind `after`."""
         ...

@@ -59,8 +59,8 @@ def test_registrations_are_signed(signing: Callable[[EcSigner], FlaskClient]) ->
     signed = client.get(f"{STAGE}/signature")
     assert signed.content_type == "application/vnd.dev.sigstore.bundle.v0.3+json"
     assert (signed.headers["X-Model-Digest"], signed.headers["X-Signing-Key"]) == (handed["digest"], OLD.key_id)
-    assert signed.get_json(force=True) == handed["signature"]
-    payload = payload_of(handed["signature"])
+    assert handed["signatures"] == [signed.get_json(force=True)]
+    payload = payload_of(handed["signatures"][0])
     assert payload["subject"][0]["name"] == handed["digest"]  # type: ignore[index]
     named = {row["name"]: row["digest"] for row in payload["predicate"]["resources"]}  # type: ignore[index]
     assert named == {file["path"]: file["sha256"] for file in handed["files"]}
@@ -70,7 +70,7 @@ def test_registrations_are_signed(signing: Callable[[EcSigner], FlaskClient]) ->
 
 
 def test_without_a_key_nothing_is_signed(filled: FlaskClient) -> None:
-    assert filled.get(f"{STAGE}/files").get_json()["signature"] is None
+    assert filled.get(f"{STAGE}/files").get_json()["signatures"] == []
     problem(filled.get(f"{STAGE}/signature"), 404, "signature-not-found")
     assert filled.get("/v1/signing-keys").get_json() == {"keys": []}
 

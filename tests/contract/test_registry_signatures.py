@@ -36,6 +36,9 @@ def test_the_last_one_or_that_of_a_key(store: Registry) -> None:
     old, new = signature(), signature(key="2", minutes=5)
     keep(store, new, old)
     assert (of(store), of(store, key="1"), of(store, key="2")) == (new, old, new)
+    with store.transaction() as tx:
+        assert list(tx.signatures.all(A)) == [new, old]
+        assert list(tx.signatures.all(B)) == []
     for digest, key in ((A, "3"), (B, ""), (B, "1")):
         with pytest.raises(NotFound, match="signed"):
             of(store, digest, key)

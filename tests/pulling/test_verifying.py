@@ -42,12 +42,24 @@ def keys(tmp_path: Path) -> dict[str, Path]:
 
 def test_one_of_the_keys_has_to_have_signed(keys: dict[str, Path]) -> None:
     signed = made(statement(LISTED))
-    Verifier([keys["signer"]]).check(MANIFEST, signed)
-    Verifier([keys["other"], keys["signer"]]).check(MANIFEST, signed)
+    Verifier([keys["signer"]]).check(MANIFEST, [signed])
+    Verifier([keys["other"], keys["signer"]]).check(MANIFEST, [signed])
     with pytest.raises(Damaged, match="No key of --verify-key"):
-        Verifier([keys["other"]]).check(MANIFEST, signed)
+        Verifier([keys["other"]]).check(MANIFEST, [signed])
+
+
+@pytest.mark.parametrize("nothing", [None, [], {}, "x"])
+def test_what_nobody_has_signed(nothing: object, keys: dict[str, Path]) -> None:
     with pytest.raises(Damaged, match="Nobody has signed"):
-        Verifier([keys["signer"]]).check(MANIFEST, None)
+        Verifier([keys["signer"]]).check(MANIFEST, nothing)
+
+
+def test_after_a_rotation_either_key_will_do(keys: dict[str, Path]) -> None:
+    both = [made(statement(LISTED), OTHER), made(statement(LISTED), SIGNER)]
+    for key in keys.values():
+        Verifier([key]).check(MANIFEST, both)
+    with pytest.raises(Damaged):
+        Verifier([keys["signer"]]).check(MANIFEST, [both[0], *FORGED])
 
 
 def _other_statement(change: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
@@ -86,13 +98,13 @@ FORGED: list[Any] = [
 @pytest.mark.parametrize("forged", FORGED)
 def test_what_is_no_signature_of_these_files(forged: object, keys: dict[str, Path]) -> None:
     with pytest.raises(Damaged):
-        Verifier([keys["signer"]]).check(MANIFEST, forged)
+        Verifier([keys["signer"]]).check(MANIFEST, [forged])
 
 
 def test_without_openssl(keys: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(TargetRefused, match="openssl"):
-        Verifier([keys["signer"]]).check(MANIFEST, made(statement(LISTED)))
+        Verifier([keys["signer"]]).check(MANIFEST, [made(statement(LISTED))])
 
 
 def test_pull(site: Site, to: Path, keys: dict[str, Path], tmp_path: Path) -> None:
