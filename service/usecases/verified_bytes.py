@@ -54,12 +54,12 @@ def _verified(body: BinaryIO, file: ManifestFile, start: int) -> Iterator[bytes]
     held = b""
     while block := body.read(BLOCK):
         hasher.update(block)
+        begins, position = position, position + len(block)
+        if position > file.size:
+            break  # what is held may be all that the client waits for
         if held:
             yield held
-        held = block[max(0, start - position) :]
-        position += len(block)
-        if position > file.size:
-            break
+        held = block[max(0, start - begins) :]
     if position != file.size or hasher.hexdigest() != file.sha256:
         raise _damaged(file, f"The stored bytes of {file.path!r} are not the ones that were registered.")
     if held:
