@@ -26,8 +26,9 @@ class PostgresDamages:
         found = sa.select(damages).where(damages.c.digest == digest).order_by(sa.collate(damages.c.path, "C"))
         return [Damage(**row._mapping) for row in self._connection.execute(found)]
 
-    def clear(self, digest: str, but: Collection[str] = ()) -> bool:
-        cleared = sa.delete(damages).where(damages.c.digest == digest, damages.c.path.not_in(list(but)))
+    def clear(self, digest: str, before: datetime, but: Collection[str] = ()) -> bool:
+        d = damages.c
+        cleared = sa.delete(damages).where(d.digest == digest, d.at < before, d.path.not_in(list(but)))
         return self._connection.execute(cleared).rowcount > 0
 
 

@@ -23,8 +23,8 @@ class MemoryDamages:
         found = (item for item in self._state.damages.values() if item.digest == digest)
         return sorted(found, key=lambda item: item.path)
 
-    def clear(self, digest: str, but: Collection[str] = ()) -> bool:
-        found = [item for item in self.of(digest) if item.path not in but]
+    def clear(self, digest: str, before: datetime, but: Collection[str] = ()) -> bool:
+        found = [item for item in self.of(digest) if item.at < before and item.path not in but]
         for item in found:
             del self._state.damages[digest, item.path]
         return bool(found)

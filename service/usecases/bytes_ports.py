@@ -29,8 +29,8 @@ class Damages(Protocol):
         """By path."""
         ...
 
-    def clear(self, digest: str, but: Collection[str] = ()) -> bool:
-        """Take the marks away `but` those of these paths; whether there was one to take away."""
+    def clear(self, digest: str, before: datetime, but: Collection[str] = ()) -> bool:
+        """Take marks of before that time away `but` those of these paths; whether there was one to take away."""
         ...
 
 

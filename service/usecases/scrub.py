@@ -95,6 +95,7 @@ class Scrubber:
 
         Raises NotFound(kind="digest"), or Unavailable, when nothing is written down.
         """
+        began = self.clock()  # what is marked from now on was seen after this saw it, or not at all
         with self.store.transaction() as tx:
             manifest = tx.models.manifest(digest)
         prefix = version_prefix(digest)
@@ -110,7 +111,7 @@ class Scrubber:
                 return None
             tx.checks.checked(digest, self.clock())
             reasons = {each.path: f"The object of {each.path!r} is damaged: {each.what}." for each in damaged}
-            tx.damages.clear(digest, but=reasons)
+            tx.damages.clear(digest, began, but=reasons)
             for path, reason in reasons.items():
                 mark_damage(tx, digest, path, reason, self.clock())
             named = tx.checks.versions(digest) if damaged else []

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 import time
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
+from typing import BinaryIO
 
 import pytest
 from flask.testing import FlaskClient
@@ -63,6 +65,35 @@ def test_each_damaged_file_is_named(filled: FlaskClient, parts: Parts, scrubber:
         DamagedFile("MLmodel", prefix + "MLmodel", "missing"),
         DamagedFile("model.pkl", prefix + "model.pkl", "1 bytes instead of 2"),
     ]
+
+
+def test_what_was_marked_meanwhile_stays(filled: FlaskClient, parts: Parts, scrubber: Scrubber) -> None:
+    """A file that read well at first may be seen to be damaged while the others are read."""
+    digest_ = digest(filled)
+
+    class Meanwhile:
+        def open(self, key: str) -> AbstractContextManager[BinaryIO]:
+            with parts.store.transaction() as tx:
+                tx.damages.mark(digest_, "MLmodel", "It was seen to be missing.", utc_now())
+            return parts.objects.open(key)
+
+    found = replace(scrubber, objects=Meanwhile()).scrub(digest_)  # type: ignore[arg-type]
+    assert found is not None
+    assert found.damaged == []
+    with parts.store.transaction() as tx:
+        assert [damage.path for damage in tx.damages.of(digest_)] == ["MLmodel"]
+    scrubber.scrub(digest_)
+    with parts.store.transaction() as tx:
+        assert tx.damages.of(digest_) == []
+
+
+def test_a_damage_is_told_once(filled: FlaskClient, parts: Parts, scrubber: Scrubber) -> None:
+    parts.objects.delete([version_prefix(digest(filled)) + "MLmodel"])
+    for _ in range(2):
+        scrubber.scrub(digest(filled))
+    rows = filled.get("/v1/audit?action=bytes.damaged").get_json()["rows"]
+    assert [(row["subject"], row["after"]["path"]) for row in rows] == [(digest(filled), "MLmodel")]
+    assert rows[0]["after"]["versions"] == [{"model": "orders", "version": 1}]
 
 
 def test_what_is_printed(filled: FlaskClient, parts: Parts, scrubber: Scrubber) -> None:

@@ -21,6 +21,7 @@ from werkzeug.test import TestResponse
 
 from service.domain.errors import Damaged
 from service.domain.layout import version_prefix
+from service.usecases.clock import utc_now
 from service.usecases.scrub import Scrubber
 from service.wiring import Parts
 from tests.api.conftest import Headers, Send
@@ -256,7 +257,7 @@ def _marked_and_cleared(held: FlaskClient, parts: Parts, digest: str) -> None:
         assert "model-registry scrub" in told["detail"]
     assert held.get(PRODUCTION).get_json()["version"] == 1, "what the stage holds is told all the same"
     with parts.store.transaction() as tx:
-        assert tx.damages.clear(digest)
+        assert tx.damages.clear(digest, utc_now())
 
 
 def test_a_small_damaged_file_is_a_problem_and_restored_it_is_well(

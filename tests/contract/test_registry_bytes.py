@@ -29,11 +29,12 @@ def test_damages(store: Registry) -> None:
             Damage(A.digest, "b/model.pkl", "It is missing.", at(1)),
         ]
     with store.transaction() as tx:
-        assert tx.damages.clear(A.digest, but=["MLmodel", "other"])
-        assert not tx.damages.clear(A.digest, but=["MLmodel"])
+        assert tx.damages.clear(A.digest, at(2))
         assert [item.path for item in tx.damages.of(A.digest)] == ["MLmodel"]
-        assert tx.damages.clear(A.digest)
-        assert not tx.damages.clear(A.digest)
+        assert not tx.damages.clear(A.digest, at(2)), "it is as old as that, not older"
+        assert not tx.damages.clear(A.digest, at(9), but=["MLmodel", "other"])
+        assert tx.damages.clear(A.digest, at(9), but=["other"])
+        assert not tx.damages.clear(A.digest, at(9))
         assert tx.damages.of(A.digest) == []
         assert [item.path for item in tx.damages.of(B.digest)] == ["MLmodel"]
 
