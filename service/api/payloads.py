@@ -283,7 +283,7 @@ class VersionIn(In):
     artifact_path: Storable = Field(default="", max_length=900)
 
 
-class LineageOut(Out):
+class OriginOut(Out):
     """Times are milliseconds since 1970 (UTC)."""
 
     workspace: str
@@ -297,7 +297,6 @@ class LineageOut(Out):
     run_end_time: int | None
     original_model: str
     original_version: str
-    original_stage: str
     original_source: str
     notebook: str
     git_commit: str
@@ -305,10 +304,16 @@ class LineageOut(Out):
     tool_version: str
     mlflow_version: str
     tracking_uri: str
-    exported_at: int | None
     import_id: str
     archive_digest: str
     source: dict[str, Any]
+
+
+class LineageOut(OriginOut):
+    """With what a later export of the same version may change."""
+
+    original_stage: str
+    exported_at: int | None
 
 
 class WithdrawalOut(Out):
@@ -317,17 +322,23 @@ class WithdrawalOut(Out):
     at: datetime
 
 
-class VersionOut(Out):
+class RegisteredOut(Out):
+    """What never changes of a version."""
+
     model: str
     version: int
     digest: str = Field(description="sha256:<hex> of the manifest (path, sha256, size of each file)")
     size: int = Field(description="bytes of all files")
     run_id: str
-    description: str
     created_by: str
     created_at: datetime
     flavors: dict[str, Any]
     signature: dict[str, Any] | None
+    lineage: OriginOut
+
+
+class VersionOut(RegisteredOut):
+    description: str
     lineage: LineageOut
     withdrawn: WithdrawalOut | None = Field(description="the mark of a version that no stage may hold")
 
@@ -360,8 +371,8 @@ class StageIn(In):
     comment: Storable = Text
 
 
-class StageOut(VersionOut):
-    """The hand-out: the version a stage of an environment holds now."""
+class StageOut(RegisteredOut):
+    """The hand-out: the version a stage of an environment holds now. The same revision always has the same answer."""
 
     environment: str
     stage: str

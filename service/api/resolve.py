@@ -102,7 +102,7 @@ def _found() -> Answer:
 
 
 def stage_answer(found: tuple[Assignment, ModelVersion]) -> Answer:
-    """The ETag is of the whole answer: revision and digest, and whatever else it tells."""
+    """The ETag is of the place, revision and digest, which decide about all that the answer tells."""
     assignment, version = found
     shown = p.StageOut(**{**version_fields(version), **vars(assignment)})
     headers = {**CACHED, "X-Model-Digest": version.digest, "ETag": f'"{assignment.tag}"'}

@@ -109,7 +109,11 @@ class VersionWriter:
         ours = (v.c.model == version.model) & (v.c.version == version.version)
         said = {key: lineage.get(key) for key in ("original_stage", "exported_at")}
         self._connection.execute(sa.update(v).where(ours).values(lineage=v.c.lineage.concat(sa.cast(said, JSONB))))
-        self._connection.execute(sa.update(v).where(ours).values(description=new.description))
+        described = self._connection.execute(
+            sa.update(v)
+            .where(ours, v.c.description.is_distinct_from(new.description))
+            .values(description=new.description)
+        )
         theirs = (g.c.workspace == m.WORKSPACE) & (g.c.name == version.model) & (g.c.version == version.version)
         wanted = {"description": new.description or None, "status": new.status}
         differs = sa.or_(*(g.c[column].is_distinct_from(value) for column, value in wanted.items()))
@@ -135,7 +139,8 @@ class VersionWriter:
             ],
             ["workspace", "key", "name", "version"],
         )
-        return bool(done.rowcount or tags or version.lineage.original_stage != said["original_stage"])
+        staged = version.lineage.original_stage != said["original_stage"]
+        return bool(done.rowcount or described.rowcount or tags or staged)
 
     def _already(self, new: NewVersion) -> ModelVersion | None:
         """The version made from the same original with the same bytes, if there is one."""
