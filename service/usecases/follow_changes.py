@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from service.domain.errors import Busy, Unavailable
+from service.domain.errors import Busy, RegistryError, Unavailable
 from service.usecases.hand_out_ports import HandOut, Holding, Logged, Read
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,8 @@ TICK = 1.0
 """Seconds after which followers look without having been told to."""
 ENTRY = 1024
 """Bytes that a kept value takes beside its own."""
+TAG = 400
+"""Bytes that each of its tags takes beside its letters: the tag itself, and where it is looked up."""
 
 Tag = tuple[str, ...]
 
@@ -116,7 +118,7 @@ class Following:
 
     def keep(self, key: Hashable, value: object, size: int, tags: tuple[Tag, ...], read: Read[Any]) -> None:
         """Keep what was read, unless a change was heard of since."""
-        size += ENTRY
+        size += ENTRY + sum(TAG + 4 * sum(map(len, tag)) for tag in tags)
         with self._state:
             self._check()
             if read.over != self._made:
@@ -248,7 +250,7 @@ class Following:
             if len(self._watchers) >= self._most:
                 raise Busy("As many requests wait here as may; ask without waiting, or again in a moment.")
             self._watchers[watcher] = None
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._follow, name="following", daemon=True)
                 self._thread.start()
         try:
@@ -271,7 +273,7 @@ class Following:
             try:
                 self._store.listen(TICK)
                 self.catch_up()
-            except Unavailable:
+            except RegistryError:
                 with self._state:
                     self._forget()
                 time.sleep(TICK / 4)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+import tracemalloc
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
 
 from service.domain.audit import Change
-from service.domain.errors import Busy, Unavailable
+from service.domain.errors import Busy, InvalidInput, Unavailable
 from service.domain.identity import OPERATOR
 from service.stores.memory_hand_out import MemoryHandOut
 from service.stores.memory_registry import MemoryRegistry
@@ -160,6 +161,46 @@ def test_what_is_kept_is_bounded(store: Store) -> None:
     assert [number for number in range(30) if following.get(number) is not None] == list(range(20, 30))
     following.keep("large", 1, 9 * ENTRY, (), read)
     assert following.get("large") is None, "one alone may not push all others out"
+
+
+def test_tags_are_counted(store: Store) -> None:
+    """Names that nobody has are asked for freely, a hundred at a time."""
+    room = 1024 * 1024
+    following = Following(store, room=room)
+    read = Read(1, 0, None, None)
+    tracemalloc.start()
+    try:
+        for number in range(500):
+            asked = Holding("prod", "", tuple(f"invented {number} {name}" for name in range(100)))
+            following.keep(asked, "", 0, holding_tags(asked), read)
+        assert tracemalloc.get_traced_memory()[0] < 2 * room
+    finally:
+        tracemalloc.stop()
+    assert following.get(asked) is not None
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+@pytest.mark.parametrize("error", [InvalidInput("Nobody expects this."), ZeroDivisionError()])
+def test_a_follower_that_fell_is_raised(
+    store: Store, registry: MemoryRegistry, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    following = Following(store)
+    fallen = threading.Event()
+
+    def fall(seconds: float) -> None:
+        fallen.set()
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "listen", fall)
+        with following.watching(place_tags("prod", "orders"), lambda: False):
+            assert fallen.wait(5)
+            time.sleep(0.1)  # until its thread has ended, if it does
+    with following.watching(place_tags("prod", "orders"), lambda: False) as watcher:
+        following.catch_up()
+        commit(registry, "stage.changed", environment="prod", model="orders")
+        assert watcher.wait(5)
+    following.stop()
 
 
 def test_those_who_come_at_once_share_a_look(store: Store) -> None:
