@@ -31,6 +31,9 @@ class PostgresInstances:
         self._connection = connection
 
     def report(self, instance: Instance, most: int) -> Instance:
+        # Whoever collects these bytes at this moment has them, or sees the lease.
+        manifest = sa.select(t.manifests.c.digest).where(t.manifests.c.digest == instance.digest)
+        self._connection.execute(manifest.with_for_update(key_share=True, read=True))
         here = self._at(instance.place) & (_i.id == instance.id)
         if not self._update(here, instance):
             self._one_by_one(instance.place)

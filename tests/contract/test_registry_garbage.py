@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
+from dataclasses import replace
 
 import pytest
 
@@ -160,15 +161,20 @@ def test_it_is_looked_at_again_when_it_is_removed(store: Registry) -> None:
         assert tx.models.has_manifest(A.digest)
 
 
-@pytest.mark.parametrize("claimed", [True, False], ids=["claimed", "added without a claim"])
-def test_it_waits_for_who_wants_the_same_bytes(store: Registry, claimed: bool) -> None:
+@pytest.mark.parametrize("how", ["claimed", "added without a claim", "leased"])
+def test_it_waits_for_who_wants_the_same_bytes(store: Registry, how: str) -> None:
+    leased = Instance(PRODUCTION, "pod-1", A.digest, at(0), at(0), at(1), "ci")
+    with store.transaction() as tx:
+        tx.instances.report(leased, 10)
     store.remove_version("iris", 1)
     mark(store, 5)
     found: list[bool] = []
     other = threading.Thread(target=lambda: found.append(remove(store, 9, before=5)))
     with store.transaction() as tx:
-        if claimed:
+        if how == "claimed":
             tx.claims.claim("a", [version_prefix(A.digest)], at(60))
+        elif how == "leased":
+            tx.instances.report(replace(leased, lease_end=at(60)), 10)
         else:
             tx.models.add_version(new_version(content="a"))
         other.start()
