@@ -17,6 +17,7 @@ from service.api.imports import add_imports
 from service.api.instances import add_instances
 from service.api.models import add_models
 from service.api.origins import add_origins
+from service.api.own_pages import origin_of
 from service.api.payloads import DroppedIn, Problem
 from service.api.places import add_environments, add_workspaces
 from service.api.policies import add_policies
@@ -60,7 +61,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
     app.request_class = ApiRequest
     request_ids.install(app)
     problems.install(app)
-    auth.install(app, parts)
+    auth.install(app, parts, origin_of(settings.public_url))
     v1 = APIBlueprint(
         "v1", __name__, url_prefix="/v1", abp_security=[{"bearer": []}, {"basic": []}], abp_responses=PROBLEMS
     )

@@ -9,8 +9,9 @@ from typing import Any, TypeVar, cast
 
 from flask import Flask, g, request
 
+from service.api.own_pages import sent_by_another_site
 from service.api.request_ids import request_id
-from service.domain.errors import NotAuthenticated, RegistryError
+from service.domain.errors import NotAllowed, NotAuthenticated, RegistryError
 from service.domain.identity import ADMIN, Principal, Scope
 from service.usecases.manage_tokens import authenticate
 from service.wiring import Parts
@@ -106,8 +107,8 @@ def identify(parts: Parts) -> Principal:
     return authenticate(parts.store, parts.clock(), secret, request_id())
 
 
-def install(app: Flask, parts: Parts) -> None:
-    """Authenticate and decide before each view of `app`."""
+def install(app: Flask, parts: Parts, origin: str) -> None:
+    """Authenticate and decide before each view of `app`, whose own pages are those of `origin`."""
 
     @app.before_request
     def decide() -> None:
@@ -119,6 +120,8 @@ def install(app: Flask, parts: Parts) -> None:
         rule: Access | None = getattr(view, ATTRIBUTE)
         if rule is None:
             return
+        if sent_by_another_site(origin):
+            raise NotAllowed("Another site's page sent this; send it from a program, with a token.", header="Origin")
         given = request.view_args or {}
         by: Identify | None = getattr(view, IDENTIFY, None)
         g.principal = identify(parts) if by is None else by(secret_of(request.headers.get("Authorization")), given)

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from flask import abort, redirect, request
 
 from service.api.auth import identify
+from service.api.own_pages import from_own_page, sent_by_another_site
 from service.api.request_ids import request_id
 from service.domain.errors import NotAllowed, NotAuthenticated
 from service.domain.identity import Principal
@@ -31,9 +32,9 @@ def of_the_ui(path: str) -> bool:
 
 def identify_browser_or_token(parts: Parts, sessions: Sessions) -> Principal:
     """Raises NotAuthenticated, NotAllowed; a browser that wants a page is sent to sign in instead."""
-    ours = from_our_pages(sessions)
-    if ours is False and request.method not in READING:
+    if sent_by_another_site(sessions.origin):
         raise NotAllowed("Another site's page sent this.")
+    ours = from_own_page(sessions.origin)
     if not of_the_ui(request.path) or "Authorization" in request.headers:
         return identify(parts)
     try:
@@ -52,15 +53,6 @@ def _of_the_session(parts: Parts, sessions: Sessions, ours: bool | None) -> Prin
     if not ours and (request.method not in READING or (ours is False and not _opened_by_a_link())):
         raise NotAllowed("Nothing shows that a page of this registry sent this.", header="Sec-Fetch-Site")
     return resume(parts.store, parts.clock(), token_id, request_id())
-
-
-def from_our_pages(sessions: Sessions) -> bool | None:
-    """Whether a page of ours, or the user at the address bar, sent the request; None when it does not tell."""
-    site = request.headers.get("Sec-Fetch-Site")
-    if site is not None:
-        return site in ("same-origin", "none")
-    origin = request.headers.get("Origin")
-    return None if origin is None else origin == sessions.origin
 
 
 def wants_page() -> bool:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from werkzeug.wrappers import Response
 
+from service.api.own_pages import origin_of
 from service.domain.errors import NotConfigured
 from service.settings import Settings
 from service.webhooks.vault import SETTING
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 HOUR = 3600
 PURPOSE = b"model-registry: a browser's session"
-DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,7 @@ class Sessions:
     @cached_property
     def origin(self) -> str:
         """The public URL's origin as browsers write it."""
-        parts = urlsplit(self.public_url)
-        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        port = "" if parts.port in (None, DEFAULT_PORTS[parts.scheme]) else f":{parts.port}"
-        return f"{parts.scheme}://{host}{port}"
+        return origin_of(self.public_url)
 
     @property
     def secure(self) -> bool:

@@ -11,12 +11,13 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from service.api import request_ids
+from service.api.own_pages import from_own_page
 from service.api.problem_documents import status_of
 from service.domain import errors
 from service.domain.environment import Environment
 from service.domain.errors import NotAllowed, NotAuthenticated
 from service.domain.identity import BROWSE, Principal, Scope
-from service.hosting.browsers import CHOICE, LOGIN, from_our_pages
+from service.hosting.browsers import CHOICE, LOGIN
 from service.hosting.page_headers import ALWAYS, CHALLENGE
 from service.hosting.sessions import Sessions
 from service.usecases.sign_in import resume, sign_in, sign_out
@@ -129,7 +130,7 @@ def _next() -> str:
 
 
 def _require_own_page(sessions: Sessions) -> None:
-    if not from_our_pages(sessions):
+    if not from_own_page(sessions.origin):
         raise NotAllowed("Nothing shows that a page of this registry sent this; open its sign-in page and try again.")
 
 

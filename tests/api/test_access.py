@@ -211,6 +211,21 @@ def test_basic_with_the_token_as_password(filled: FlaskClient, token: Callable[.
         assert ask(filled, "PUT", STAGE, {"version": 1}, headers) == 403
 
 
+@pytest.mark.parametrize(
+    "told", [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://other.example"}]
+)
+def test_pages_of_other_sites_change_nothing(
+    told: Headers, filled: FlaskClient, caller: Callable[[str], Headers]
+) -> None:
+    """A browser adds credentials that it was given once to whatever page asks."""
+    admin = caller("admin")
+    assert ask(filled, "PUT", STAGE, {"version": 2}, {**admin, **told}) == 403
+    held = filled.get(STAGE, headers={**admin, **told})
+    assert (held.status_code, held.get_json()["version"]) == (200, 1), "it is read, and still what it was"
+    for ours in ({"Sec-Fetch-Site": "same-origin"}, {"Origin": "http://127.0.0.1:5080"}):
+        assert ask(filled, "PUT", STAGE, {"version": 2}, {**admin, **ours}) == 200
+
+
 def test_credentials_that_are_none(client: FlaskClient) -> None:
     for value in (
         "",
