@@ -70,7 +70,8 @@ class Registry:
         placed = target.current()
         if placed is None or not is_whole(placed):
             return None
-        return Pulled(placed.model, placed.version, placed.manifest.digest, target.path, False, offline=True)
+        origin = placed.origin
+        return Pulled(origin.model, origin.version, placed.manifest.digest, target.path, False, offline=True)
 
     def close(self) -> None:
         """End the kept connections."""
