@@ -65,7 +65,7 @@ def test_a_pull(server: Hostile, registry: Registry, told: Told, to: Path) -> No
     assert registry.pull(REF, str(to)) == Pulled("orders", 3, digest, to, changed=False)
     assert contents(to) == dict(FILES)
     assert (told.count, told.total, told.warnings) == (10_007, 10_007, [])
-    assert registry.last(to) == Pulled("orders", 3, digest, to, changed=False, offline=True)
+    assert registry.last(REF, to) == Pulled("orders", 3, digest, to, changed=False, offline=True)
     assert {os.stat(to / path).st_mode & 0o777 for path, _ in FILES} == {0o444}
     for path, headers in server.seen:
         assert ("Authorization" in headers) == path.startswith("/v1/"), "the token is not the object store's to know"
