@@ -24,7 +24,7 @@ from pathlib import Path
 
 from service.pulling.errors import Damaged, TargetRefused
 from service.pulling.manifest import Manifest, read_manifest
-from service.pulling.staging import is_intact, keeps_apart, settle, sync_folder
+from service.pulling.staging import holds_nothing_else, is_intact, keeps_apart, settle, sync_folder
 
 HASHERS = 4
 
@@ -228,7 +228,9 @@ class Target:
 
 
 def is_whole(placed: Placed) -> bool:
-    """Whether every file is there with the right bytes; reads all of them."""
+    """Whether every file is there with the right bytes, and nothing else; reads all of them."""
+    if not holds_nothing_else(placed.folder, placed.manifest):
+        return False
     with ThreadPoolExecutor(HASHERS) as pool:
         return all(pool.map(lambda file: is_intact(placed.folder, file), placed.manifest.files))
 

@@ -130,6 +130,21 @@ def is_intact(folder: Path, file: File) -> bool:
     return hasher.hexdigest() == file.sha256
 
 
+def holds_nothing_else(folder: Path, manifest: Manifest) -> bool:
+    """Whether just the manifest's files and their folders are there, by name; links count as what they are."""
+    wanted = {file.path for file in manifest.files}
+    for path in list(wanted):
+        while path := path.rpartition("/")[0]:
+            wanted.add(path)
+    for place, folders, names in os.walk(folder):
+        below = Path(place).relative_to(folder)
+        found = {(below / name).as_posix() for name in (*folders, *names)}
+        if not found <= wanted:
+            return False
+        wanted -= found
+    return not wanted
+
+
 def keeps_apart(folder: Path, manifest: Manifest) -> bool:
     """Whether the file system below `folder` can hold all of these names at once."""
     if len(folded(manifest.files)) == len(manifest.files):

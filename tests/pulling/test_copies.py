@@ -17,7 +17,7 @@ from service.pulling.placing import Target
 from service.pulling.pulling import Options, Pulled
 from service.signing.key import EcSigner
 from tests.pulling.hostile import Hostile, hostile
-from tests.pulling.site import REF
+from tests.pulling.site import REF, contents
 from tests.stock_signing import new_key
 
 FILES = [("MLmodel", b"flavors"), ("code/predict.py", b"print()")]
@@ -79,7 +79,7 @@ def test_the_record_follows_the_registry(server: Hostile, registry: Registry, to
     placed = Target(to).current()
     assert placed is not None
     assert (placed.folder, placed.origin.model, placed.origin.version) == (folder, "returns", 1)
-    assert [path for path, _ in server.seen if "/object/" in path] == ["/object/0", "/object/1"]
+    assert sum("/object/" in path for path, _ in server.seen) == len(FILES)
 
 
 def test_a_command_is_told_the_name_and_number_of_now(server: Hostile, registry: Registry, to: Path) -> None:
@@ -172,6 +172,42 @@ def test_signatures_are_kept_with_what_is_placed(
     assert offline(REF, "--verify-key", keys["other"])[0] == 4
     server.holds([("MLmodel", b"other")])
     assert offline(REF, "--verify-key", keys["signer"])[0] == 0
+
+
+def _link_the_folder(to: Path) -> None:
+    elsewhere = to.parent / "elsewhere"
+    (to / "code").resolve().rename(elsewhere)
+    (to / "code").symlink_to(elsewhere)
+
+
+ADDITIONS: dict[str, Callable[[Path], object]] = {
+    "a file": lambda to: (to / "code" / "evil.py").write_text("x"),
+    "a file at the top": lambda to: (to / "sitecustomize.py").write_text("x"),
+    "byte code": lambda to: [(to / "code/__pycache__").mkdir(), (to / "code/__pycache__/predict.pyc").write_text("x")],
+    "a link": lambda to: (to / "code" / "json").symlink_to("/tmp"),
+    "a link to nothing": lambda to: (to / "code" / "json.py").symlink_to("absent"),
+    "a folder": lambda to: (to / "json").mkdir(),
+    "a link for a folder": _link_the_folder,
+}
+
+
+@pytest.mark.parametrize("added", ADDITIONS)
+def test_a_copy_with_additions_is_replaced(
+    added: str, server: Hostile, registry: Registry, to: Path, offline: Callable[..., tuple[int, str, str]]
+) -> None:
+    """Nothing is taken out of the folder that a server may have open: it stays beside the new one."""
+    server.holds(FILES)
+    registry.pull(REF, to)
+    folder = to.resolve()
+    ADDITIONS[added](to)
+    before = sorted(folder.rglob("*"))
+    assert (offline()[0], registry.last(REF, to)) == (4, None)
+    assert registry.pull(REF, to).changed
+    assert contents(to) == dict(FILES)
+    assert to.resolve() != folder
+    assert sorted(folder.rglob("*")) == before
+    assert offline()[0] == 0
+    assert registry.pull(REF, to).changed is False
 
 
 def test_a_changed_copy_does_not_stand_in(
