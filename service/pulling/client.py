@@ -16,11 +16,11 @@ from typing import Union
 
 from service.pulling.asking import Api, Ref, Resolved, Token
 from service.pulling.connection import Http
-from service.pulling.errors import Damaged, Unavailable
+from service.pulling.errors import Damaged
 from service.pulling.manifest import shown
 from service.pulling.placing import Placed, Target, is_whole
 from service.pulling.progress import Progress
-from service.pulling.pulling import Hook, Options, Pulled, Puller
+from service.pulling.pulling import Hook, Options, Pulled, Puller, unasked
 from service.pulling.verifying import Verifier
 
 Where = Union[str, "os.PathLike[str]"]
@@ -52,7 +52,7 @@ class Registry:
         """What the stage holds now."""
         resolved = self._api.resolve(Ref.parse(ref))
         if resolved is None:
-            raise Unavailable("The registry answers 304 to a question without an ETag.")
+            raise unasked()
         return resolved
 
     def pull(self, ref: str, to: Where, *, hook: Hook | None = None) -> Pulled:

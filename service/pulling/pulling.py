@@ -61,6 +61,11 @@ class Options:
     verify_keys: tuple[Path, ...] = ()
 
 
+def unasked() -> Unavailable:
+    """As a cache in between may answer, which has seen an ETag of its own."""
+    return Unavailable("The registry answers 304 to a question without an ETag.")
+
+
 class Puller:
     """Of one stage to one target."""
 
@@ -91,7 +96,7 @@ class Puller:
         with self._target.locked():
             resolved = self._api.resolve(self._ref)
             if resolved is None:
-                raise Unavailable("The registry answers 304 to a question without an ETag.")
+                raise unasked()
             pulled = self._pull(resolved)
             self._pay(pulled)
             self._tell()
@@ -105,6 +110,7 @@ class Puller:
         """
         with self._target.locked():
             etag, failures, waits = "", 0, True
+            pulled: Pulled | None = None
             while True:
                 began = time.monotonic()
                 try:
@@ -114,6 +120,8 @@ class Puller:
                         first, etag = not etag, resolved.etag
                         if pulled.changed or first:
                             yield pulled
+                    elif pulled is None:
+                        raise unasked()
                     self._pay(pulled)
                     failures = 0
                     self._tell()

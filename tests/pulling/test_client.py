@@ -316,6 +316,21 @@ def test_follow(server: Hostile, registry: Registry, told: Told, to: Path, tmp_p
     assert registry.pull(REF, to).changed is False
 
 
+def test_a_304_to_the_first_question(server: Hostile, registry: Registry, told: Told, to: Path) -> None:
+    """By a cache in between. The follower asks again; a single pull has nothing to go by."""
+    digest = server.holds(FILES)
+    answers = server.answers["Production"]
+    server.answers["Production"] = [(304, {}, b"")]
+    for ask in (lambda: registry.resolve(REF), lambda: registry.pull(REF, to)):
+        with pytest.raises(Unavailable, match="304 to a question without an ETag"):
+            ask()
+    server.answers["Production"] = [(304, {}, b""), *answers]
+    following = registry.follow(REF, to, interval=0.1, wait=0)
+    assert next(following).digest == digest
+    assert told.warnings[0].startswith("The registry answers 304 to a question without an ETag. Trying again in ")
+    following.close()  # type: ignore[attr-defined]
+
+
 def test_what_runs_is_told(server: Hostile, told: Told, to: Path) -> None:
     digest = server.holds(FILES)
     registry = Registry(server.url, "secret", options=Options(instance="pod/1"), progress=told)
