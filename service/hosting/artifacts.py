@@ -82,6 +82,7 @@ def _add_files(routes: Blueprint, objects: ObjectStore, registered: HandOutBytes
     @routes.put(f"{ROOT}/artifacts/<path:artifact>")
     def upload(artifact: str) -> Response:
         path = _file(artifact)
+        path.require_placeable()
         guard(path, True)
         path.require_writable()
         if request.args:
@@ -149,6 +150,7 @@ def _uploaded(folder: str, guard: Guard) -> tuple[ArtifactPath, dict[str, Any]]:
     if not isinstance(body, dict):
         raise InvalidInput("The body must be a JSON object.", field="body")
     path = artifact_path(uploaded_path(folder, body))
+    path.require_placeable()
     guard(path, True)
     path.require_writable()
     return path, body

@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from service.domain.audit import Change
 from service.domain.errors import Conflict, InvalidInput, NotFound
+from service.domain.file_names import check_files
 from service.domain.identity import Principal, Scope
 from service.domain.layout import artifact_prefix, pending_prefix, version_prefix
 from service.domain.model import Lineage, Manifest, ManifestFile, ModelVersion
@@ -40,7 +41,8 @@ def register_version(
     """Copy, hash, and write the version; equal bytes are stored once.
 
     Raises NotFound(kind="run") or NotFound(kind="artifact") when the run does not hold the path, NotAllowed
-    when the run's workspace is not the caller's, Conflict when another workspace owns the model's name.
+    when the run's workspace is not the caller's, Conflict when another workspace owns the model's name,
+    InvalidInput for files that no puller would place.
     """
     check_model_name(model)
     path = _clean(artifact_path)
@@ -117,8 +119,10 @@ def frozen(
 ) -> Iterator[tuple[Manifest, MLmodel]]:
     """Copy first, hash the copy: what a client writes to the run meanwhile cannot get in between.
 
-    What is copied is claimed until the block, which writes the row, has ended.
+    What is copied is claimed until the block, which writes the row, has ended. Raises InvalidInput for files that
+    no puller would place.
     """
+    check_files(key[len(folder) :] for key in keys)
     pending = pending_prefix(str(uuid.uuid4()))
     claim(store, clock, pending, [pending])
     copies = {key: pending + key[len(folder) :] for key in keys}
