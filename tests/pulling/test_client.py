@@ -97,6 +97,10 @@ def test_the_digest_is_the_registrys() -> None:
         "bell\x07",
         "x" * 256,
         "half\ud800",
+        "a/" + "ü" * 128,
+        "c1\x85",
+        "line\u2028",
+        "paragraph\u2029",
     ],
 )
 def test_hostile_names(path: str, server: Hostile, registry: Registry, to: Path) -> None:
@@ -107,8 +111,24 @@ def test_hostile_names(path: str, server: Hostile, registry: Registry, to: Path)
     server.holds([("a", data)], digest=digest, files=[{**row, "url": f"{server.url}/object/0"}])
     with pytest.raises(Damaged, match="cannot be placed safely"):
         registry.pull(REF, to)
+    nothing_came(server, to)
+
+
+def nothing_came(server: Hostile, to: Path) -> None:
+    """No byte was asked for, and none is anywhere near the target."""
     assert not to.exists()
     assert [path for path, _ in server.seen if "/object/" in path] == []
+    assert [path.name for path in to.parent.parent.rglob("*") if not path.is_dir()] == [".lock"]
+
+
+def test_names_of_other_systems_are_names_here(server: Hostile, registry: Registry, to: Path) -> None:
+    """Neither a backslash nor a drive leads anywhere on the systems that a puller runs on."""
+    files = [("..\\..\\x", b"1"), ("C:\\x", b"2"), ("C:/x", b"3"), ("~/x", b"4"), ("$HOME", b"5"), ("-rf", b"6")]
+    server.holds(files)
+    assert registry.pull(REF, to).changed
+    assert contents(to) == dict(files)
+    assert {path.name for path in to.parent.iterdir()} == {"orders", "orders.versions"}
+    assert [path.name for path in to.parent.parent.iterdir()] == ["models"]
 
 
 @pytest.mark.parametrize(
@@ -116,6 +136,7 @@ def test_hostile_names(path: str, server: Hostile, registry: Registry, to: Path)
     [
         ([("a", b"1"), ("a", b"1")], "lists a file twice"),
         ([("a", b"1"), ("a/b", b"1")], "as a file and as a folder"),
+        ([("a/b/c", b"1"), ("a-b", b"1"), ("a", b"1")], "as a file and as a folder"),
     ],
 )
 def test_names_that_exclude_each_other(
@@ -124,19 +145,26 @@ def test_names_that_exclude_each_other(
     server.holds(files)
     with pytest.raises(Damaged, match=told):
         registry.pull(REF, to)
+    nothing_came(server, to)
 
 
-def test_names_that_differ_in_case_alone(
-    server: Hostile, registry: Registry, to: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("files", [("Model", "model"), ("\u00fc", "u\u0308"), ("A/x", "a/x"), ("\u212a", "k")])
+def test_names_that_are_the_same_to_a_file_system(
+    files: tuple[str, str], server: Hostile, registry: Registry, to: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fine where the file system keeps them apart, as here; refused where it does not."""
+    server.holds([(path, b"1") for path in files])
+    monkeypatch.setattr(Path, "exists", lambda self: self.name == ".cASE" or os.path.exists(self))
+    with pytest.raises(Damaged, match="the same to this file system"):
+        registry.pull(REF, to)
+    nothing_came(server, to)
+
+
+def test_names_that_differ_in_case_alone(server: Hostile, registry: Registry, to: Path) -> None:
+    """Fine where the file system keeps them apart, as here."""
     files = [("Model", b"1"), ("model", b"2")]
     server.holds(files)
     assert registry.pull(REF, to).changed
     assert contents(to) == dict(files)
-    monkeypatch.setattr(Path, "exists", lambda self: self.name == ".cASE" or os.path.exists(self))
-    with pytest.raises(Damaged, match="the same to this file system"):
-        registry.pull(REF, to.with_name("other"))
 
 
 @pytest.mark.parametrize(
