@@ -148,7 +148,9 @@ def test_names_that_exclude_each_other(
     nothing_came(server, to)
 
 
-@pytest.mark.parametrize("files", [("Model", "model"), ("\u00fc", "u\u0308"), ("A/x", "a/x"), ("\u212a", "k")])
+@pytest.mark.parametrize(
+    "files", [("Model", "model"), ("\u00fc", "u\u0308"), ("A/x", "a/x"), ("A/x", "a/y"), ("a", "A/x"), ("\u212a", "k")]
+)
 def test_names_that_are_the_same_to_a_file_system(
     files: tuple[str, str], server: Hostile, registry: Registry, to: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
