@@ -58,7 +58,8 @@ class MemoryObjects:
 
     def copy(self, source: str, target: str) -> ObjectInfo:
         content = self._content(source)
-        self._keep(target, content)
+        if source != target:
+            self._keep(target, content)
         return _info(target, content)
 
     def _keep(self, key: str, content: bytes) -> None:

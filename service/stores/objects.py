@@ -130,7 +130,10 @@ class S3Objects:
                     yield ObjectInfo(name, 0, "")
 
     def copy(self, source: str, target: str) -> ObjectInfo:
-        size = self.stat(source).size
+        there = self.stat(source)
+        if source == target:  # which S3 itself refuses
+            return there
+        size = there.size
         with translated(source):
             if size < COPY_LIMIT:
                 result = self._client.copy_object(self._bucket, target, CopySource(self._bucket, source))

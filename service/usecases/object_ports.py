@@ -47,7 +47,7 @@ class ObjectStore(Protocol):
         ...
 
     def copy(self, source: str, target: str) -> ObjectInfo:
-        """Copy inside the store. Raises NotFound(kind="object")."""
+        """Copy inside the store; onto itself nothing changes. Raises NotFound(kind="object")."""
         ...
 
     def delete(self, keys: Iterable[str]) -> None:

@@ -17,13 +17,16 @@ RECORDED = "the export tool recorded it as failed"
 
 @dataclass
 class Draft:
-    """`keys` and `files` by member of the archive; `beside` are folders whose files are a version's alone."""
+    """`keys` and `files` by member of the archive; `beside` are folders whose files are a version's alone.
+
+    Versions of the same bytes share their keys, so those of a member are a dict: each once, in order.
+    """
 
     tx: Transaction
     import_: Import
     found: Survey
     ids: CentralIds
-    keys: dict[str, list[str]] = field(default_factory=dict)
+    keys: dict[str, dict[str, None]] = field(default_factory=dict)
     files: dict[str, ArtifactFile] = field(default_factory=dict)
     missing: list[dict[str, str]] = field(default_factory=list)
     incomplete: list[dict[str, str]] = field(default_factory=list)
@@ -32,7 +35,7 @@ class Draft:
 
     def target(self, file: ArtifactFile, key: str) -> None:
         self.files[file.member] = file
-        self.keys.setdefault(file.member, []).append(key)
+        self.keys.setdefault(file.member, {})[key] = None
 
     @property
     def partial(self) -> frozenset[str]:

@@ -11,20 +11,34 @@ import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import zstandard
 from flask.testing import FlaskClient
 
 from service.domain.errors import Unavailable
+from service.stores.objects import S3Objects
+from service.usecases.import_artifacts import SMALL
+from service.usecases.object_ports import ObjectInfo
 from service.usecases.run_import import Importer
 from service.wiring import Parts
 from tests.api.conftest import ORDERS, OTHER_RUN
 from tests.api.matching import DIGEST, ID, NOW
 from tests.api.problems import problem
 from tests.api.traces import Unchanged, traces
-from tests.small_exports import RUN, Document, changed, encoded, experiment, model_export, packed, run
+from tests.small_exports import (
+    RUN,
+    Document,
+    changed,
+    encoded,
+    experiment,
+    model_export,
+    packed,
+    registered_model,
+    run,
+    version,
+)
 
 IMPORTS = "/v1/workspaces/dev/imports"
 NO_OPTIONS = {"experiment_name": "", "model_name": "", "model_prefix": "", "register": "", "environment": ""}
@@ -418,6 +432,36 @@ def test_registering_a_path_of_each_run(places: FlaskClient, run_imports: Callab
         report = places.get(sent.headers["Location"]).get_json()["report"]
         assert report["counts"]["versions"] == counted(0, skipped=2)
         assert report["unread_files"] == ["note.txt"]
+
+
+def test_versions_of_the_same_bytes_share_them(
+    places: FlaskClient, run_imports: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3 refuses to copy an object onto itself."""
+    written: list[str] = []
+
+    def put(objects: S3Objects, key: str, data: BinaryIO, size: int | None = None) -> ObjectInfo:
+        written.append(key)
+        return put_really(objects, key, data, size)
+
+    def copy(objects: S3Objects, source: str, target: str) -> ObjectInfo:
+        written.append(target)
+        return copy_really(objects, source, target)
+
+    put_really, copy_really = S3Objects.put, S3Objects.copy
+    files: dict[str, bytes | Document] = {
+        "model.json": registered_model(version("1"), version("2")),
+        f"{RUN}/run.json": run(),
+        f"{RUN}/artifacts/model/small.bin": b"42",
+        f"{RUN}/artifacts/model/large.bin": bytes(SMALL + 1),
+    }
+    sent = places.post(IMPORTS, data=packed(files))
+    monkeypatch.setattr(S3Objects, "put", put)
+    monkeypatch.setattr(S3Objects, "copy", copy)
+    run_imports()
+    report = places.get(sent.headers["Location"]).get_json()["report"]
+    assert report["counts"]["versions"] == counted(2)
+    assert len(written) == len(set(written)) == 4
 
 
 def test_what_the_tool_could_not_export_is_told(places: FlaskClient, run_imports: Callable[[], int]) -> None:

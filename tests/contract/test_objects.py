@@ -214,6 +214,16 @@ def test_copy_replaces(objects: ObjectStore) -> None:
     assert read(objects, "target") == b"new"
 
 
+def test_copy_onto_itself(objects: ObjectStore) -> None:
+    put(objects, "key", b"content")
+    (before,) = objects.list("")
+    assert objects.copy("key", "key") == before
+    (after,) = objects.list("")
+    assert (after, after.modified) == (before, before.modified)
+    with pytest.raises(NotFound):
+        objects.copy("absent", "absent")
+
+
 @pytest.mark.parametrize("size", [0, 17 * MIB])
 def test_copy_of_an_empty_and_of_a_large_object(objects: ObjectStore, size: int) -> None:
     put(objects, "source", BYTES[:size])
