@@ -20,6 +20,7 @@ class Limits:
     path_bytes: int = 1024  # S3 allows no longer key
     segment_bytes: int = 255  # no common file system allows a longer name
     depth: int = 32  # segments of a path
+    names_bytes: int = 128 * _MIB  # all paths together, which are held in memory
     unpacked_bytes: int = 200 << 30  # the sizes of all files
     ratio: int = 1000  # unpacked to packed bytes; deflate itself cannot exceed 1032
     ratio_from: int = 100 * _MIB  # unpacked bytes below which the ratio does not matter
@@ -45,6 +46,7 @@ class Ledger:
         self.limits = limits
         self._names = Names()
         self._members = 0
+        self._names_bytes = 0
         self._unpacked = 0
         self._header_bytes = 0
 
@@ -60,7 +62,7 @@ class Ledger:
 
         Raises:
             ArchiveRefused: its name is not allowed or was there before.
-            TooLarge: it is one member or some bytes too many.
+            TooLarge: it is one member, a folder on the way to it, or some bytes too many.
         """
         limits, name = self.limits, shown(raw)
         self._members += 1
@@ -74,7 +76,17 @@ class Ledger:
             raise TooLarge(detail, member=name)
         if path:
             self._names.add(path, folder=folder)
+            self._check_names(path, name)
         return path
+
+    def _check_names(self, path: str, name: str) -> None:
+        limits = self.limits
+        self._names_bytes += len(path.encode())
+        if self._names_bytes > limits.names_bytes:
+            detail = f'The paths in the archive take more than {limits.names_bytes} bytes, at "{name}".'
+            raise TooLarge(detail, member=name)
+        if self._names.folders > limits.members:
+            raise TooLarge(f'The archive has more than {limits.members} folders, at "{name}".', member=name)
 
     def _check_length(self, path: str, name: str) -> None:
         limits = self.limits

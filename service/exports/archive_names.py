@@ -104,6 +104,11 @@ class Names:
         self._files: set[bytes] = set()
         self._folders: set[bytes] = set()
 
+    @property
+    def folders(self) -> int:
+        """How many there are, those on the way to another member included."""
+        return len(self._folders)
+
     def add(self, path: str, *, folder: bool) -> None:
         """Enters `path` (from `clean`), or raises ArchiveRefused when it collides with one before."""
         key = _fold(path)

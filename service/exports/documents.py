@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from service.domain.errors import TooLarge
 from service.exports import known_fields as known
 from service.exports.fields import Fields
-from service.exports.metrics import read_history
+from service.exports.metrics import MAX_METRICS, read_history
 from service.exports.records import (
     DatasetRecord,
     ExperimentRecord,
@@ -105,6 +106,8 @@ def _under(name: str, fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _metrics(metrics: Fields) -> tuple[MetricHistory, ...]:
+    if len(metrics.data) > MAX_METRICS:
+        raise TooLarge(f"{metrics.file} has more than {MAX_METRICS} metrics.", file=metrics.file)
     return tuple(
         # What is too long to be held as JSON was read into columns already.
         points if isinstance(points, MetricHistory) else read_history(metrics, key, points)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
-from service.domain.errors import ExportRefused
+from service.domain.errors import ExportRefused, TooLarge
 from service.exports.archive_limits import Member
 from service.exports.evaluation import EvaluationDatasetRecord, read_evaluation_dataset
 from service.exports.fields import read_json
@@ -29,7 +29,7 @@ class Extras:
     traces: dict[str, TraceRecord] = field(default_factory=dict)
     failed_traces: list[str] = field(default_factory=list)
     spans: dict[str, list[str]] = field(default_factory=dict)
-    bad_spans: dict[str, ExportRefused] = field(default_factory=dict)
+    bad_spans: dict[str, ExportRefused | TooLarge] = field(default_factory=dict)
     prompts: dict[tuple[str, int], PromptRecord] = field(default_factory=dict)
     failed_prompts: int = 0
     evaluation_datasets: dict[str, EvaluationDatasetRecord] = field(default_factory=dict)
@@ -39,26 +39,32 @@ class Extras:
     def __bool__(self) -> bool:
         return any((self.traces, self.prompts, self.evaluation_datasets))
 
-    def read(self, name: str, document: dict[str, Any], file: str, folder: str) -> None:
-        """One document called `name`, which is one of READ. Raises ExportRefused naming the field."""
+    def read(self, name: str, document: dict[str, Any], file: str, folder: str) -> object:
+        """One document called `name`, which is one of READ; what is kept of it.
+
+        Raises ExportRefused naming the field.
+        """
         match name:
             case "trace.json":
-                self._trace(document, file, folder)
+                return self._trace(document, file, folder)
             case "traces.json":
-                self.failed_traces.extend(read_failed_traces(document, file))
+                self.failed_traces.extend(failed := read_failed_traces(document, file))
+                return failed
             case "prompt.json":
-                self._prompt(document, file)
+                return self._prompt(document, file)
             case "prompts_summary.json":
                 self.failed_prompts += read_failed(document, file)
             case "evaluation_dataset.json":
-                self._evaluation_dataset(document, file)
+                return self._evaluation_dataset(document, file)
             case "evaluation_datasets_summary.json":
                 self.failed_datasets += read_failed(document, file)
+        return None
 
     def read_spans(
         self, stream: BinaryIO, member: Member, folder: str, on_spans: Callable[[Sequence[SpanRecord]], None]
-    ) -> None:
-        """Whether they must be readable is known only with the trace's own file: older ones stay in the artifact.
+    ) -> Sequence[str]:
+        """Ids of the spans. Whether they must be readable is known only with the trace's own file: older ones stay
+        in the artifact.
 
         The tool names a trace's folder by its id; a file of that name in another folder is an artifact like others.
         """
@@ -68,23 +74,26 @@ class Extras:
             if folder.rpartition("/")[2] not in ("", trace_id):
                 raise ExportRefused("The spans are those of another trace.", file=member.path, field="spans")
             if not trace_id or trace_id in self.spans:
-                return
+                return ()
             spans = read_spans(document, member.path, trace_id)
-        except ExportRefused as error:
-            self.bad_spans[folder] = error
+        except (ExportRefused, TooLarge) as error:
+            # Another of the same words: the traceback of this one holds all that was read.
+            self.bad_spans[folder] = type(error)(error.detail, **error.where)
         except RecursionError:
             self.bad_spans[folder] = ExportRefused("The JSON is nested too deep.", file=member.path)
         else:
             self.spans[trace_id] = [span.span_id for span in spans]
             on_spans(spans)
+            return self.spans[trace_id]
+        return ()
 
     def check(self) -> None:
-        """Raises ExportRefused when spans that MLflow keeps as rows could not be read."""
+        """Raises ExportRefused or TooLarge when spans that MLflow keeps as rows could not be read."""
         for trace in self.traces.values():
             if trace.spans_in_database and trace.folder in self.bad_spans:
                 raise self.bad_spans[trace.folder]
 
-    def _trace(self, document: dict[str, Any], file: str, folder: str) -> None:
+    def _trace(self, document: dict[str, Any], file: str, folder: str) -> object:
         record = read_trace(document, file, folder)
         if folder.rpartition("/")[2] not in ("", record.trace_id.rpartition("/")[2]):
             raise ExportRefused(
@@ -93,10 +102,12 @@ class Extras:
                 field="mlflow.info.trace_id",
             )
         known = self.traces.setdefault(record.trace_id, record)
-        if known is not record:
-            self.copies[folder] = known.folder
+        if known is record:
+            return record
+        self.copies[folder] = known.folder
+        return folder
 
-    def _prompt(self, document: dict[str, Any], file: str) -> None:
+    def _prompt(self, document: dict[str, Any], file: str) -> object:
         record = read_prompt(document, file)
         if self.prompts.setdefault((record.name, record.version), record).digest != record.digest:
             raise ExportRefused(
@@ -104,8 +115,9 @@ class Extras:
                 file=file,
                 field="mlflow.prompt.version",
             )
+        return record
 
-    def _evaluation_dataset(self, document: dict[str, Any], file: str) -> None:
+    def _evaluation_dataset(self, document: dict[str, Any], file: str) -> object:
         record = read_evaluation_dataset(document, file)
         if self.evaluation_datasets.setdefault(record.dataset_id, record) is not record:
             raise ExportRefused(
@@ -113,6 +125,7 @@ class Extras:
                 file=file,
                 field="mlflow.evaluation_dataset.dataset_id",
             )
+        return record
 
 
 READ = (

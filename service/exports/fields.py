@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, BinaryIO
 
 from service.domain.errors import ExportRefused
+from service.exports.budget import check_structure
 from service.exports.plain import UNSTORABLE, plain
 
 MAX_JSON = 64 * 1024 * 1024
@@ -25,11 +26,14 @@ def read_json(stream: BinaryIO, size: int, file: str) -> dict[str, Any]:
 
     Raises:
         ExportRefused: not JSON, not an object, nested too deep, or larger than MAX_JSON bytes.
+        TooLarge: it would become too many objects.
     """
     if size > MAX_JSON:
         raise ExportRefused(f"The file is {size} bytes long, more than the {MAX_JSON} that are read.", file=file)
+    text = stream.read()
+    check_structure(text, file)
     try:
-        document = json.loads(stream.read())
+        document = json.loads(text)
     except RecursionError:
         raise ExportRefused("The JSON is nested too deep.", file=file) from None
     except ValueError as error:  # bad UTF-8, bad JSON, a number with thousands of digits
@@ -42,6 +46,8 @@ def read_json(stream: BinaryIO, size: int, file: str) -> dict[str, Any]:
 
 class Fields:
     """One JSON object of `file` at `path`; every reader raises ExportRefused naming the field."""
+
+    __slots__ = ("data", "file", "path")
 
     def __init__(self, data: Mapping[str, Any], file: str, path: str = "") -> None:
         self.data = data

@@ -12,14 +12,20 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any, BinaryIO
 
-from service.domain.errors import ExportRefused
+from service.domain.errors import ExportRefused, TooLarge
+from service.exports.budget import MAX_STRUCTURE, check_structure, structure, too_many
 from service.exports.fields import Fields
-from service.exports.metrics import Columns
+from service.exports.metrics import MAX_METRICS, Columns
 
 BLOCK = 1024 * 1024
-POINTS = 10_000
-MAX_VALUE = 64 * 1024 * 1024
-"""Characters of any one value that is held whole."""
+POINTS = 1000
+MAX_TEXT = 32 * 1024 * 1024
+"""Characters of all that is held beside the points."""
+MAX_POINT = 4096
+"""Characters of one point."""
+MAX_POINTS = 10_000_000
+_KEY = MAX_STRUCTURE // MAX_METRICS
+"""What a key counts as: with that of a metric come three arrays."""
 
 _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"[ \t\n\r]*")
@@ -31,7 +37,8 @@ def read_large_run(stream: BinaryIO, file: str) -> dict[str, Any]:
     """The JSON object in `stream`, with a MetricHistory in the place of each list of points.
 
     Raises:
-        ExportRefused: not JSON, not an object, a value over MAX_VALUE characters, or a point that is none.
+        ExportRefused: not JSON, not an object, or a point that is none.
+        TooLarge: over MAX_POINTS points, or too much beside them.
     """
     text = _Text(stream, file)
     found = _read(text, file, ())
@@ -71,6 +78,9 @@ class _Text:
         self._at = 0
         self._gone = 0
         self._ended = False
+        self._text_left = MAX_TEXT
+        self._structure_left = MAX_STRUCTURE
+        self._points_left = MAX_POINTS
 
     def peek(self) -> str:
         """The next character that is not white space; '' at the end."""
@@ -81,7 +91,31 @@ class _Text:
             self._more(BLOCK)
 
     def value(self) -> Any:
-        """The next value, whole."""
+        """The next value, whole, at the expense of what may be held."""
+        value, start = self._decoded(self._text_left)
+        text = self._window[start : self._at]
+        self._text_left -= len(text)
+        self._hold(structure(text))
+        return value
+
+    def point(self) -> Any:
+        value, start = self._decoded(MAX_POINT)
+        if self._at - start > MAX_POINT:
+            raise self._too_long()
+        self._points_left -= 1
+        if self._points_left < 0:
+            raise TooLarge(f"{self._file} has more than {MAX_POINTS} points of metrics.", file=self._file)
+        return value
+
+    def _hold(self, structures: int) -> None:
+        if self._text_left < 0:
+            raise self._too_long()
+        self._structure_left -= structures
+        if self._structure_left < 0:
+            raise too_many(self._file)
+
+    def _decoded(self, most: int) -> tuple[Any, int]:
+        """The next value and where in the window it begins. One that is not all there may have `most` characters."""
         self.peek()
         wanted = BLOCK
         while True:
@@ -95,10 +129,10 @@ class _Text:
             else:
                 # A number at the window's end may go on behind it: `1` in `1.5`, of which `1.` is there.
                 if self._ended or _NUMBER.match(self._window, end).end() < len(self._window):  # type: ignore[union-attr]
-                    self._at = end
-                    return value
-            if len(self._window) - self._at > MAX_VALUE:
-                raise ExportRefused(f"The JSON has a value of over {MAX_VALUE} characters.", file=self._file)
+                    start, self._at = self._at, end
+                    return value, start
+            if len(self._window) - self._at > most:
+                raise self._too_long()
             self._more(wanted)
             wanted *= 2
 
@@ -108,13 +142,14 @@ class _Text:
             key = self.value()
             if not isinstance(key, str):
                 raise self._not_json()
+            self._hold(_KEY)
             self._expect(":")
             yield key
 
     def items(self) -> Iterator[Any]:
         """The items of the list that begins here."""
         for _ in self._entries("[", "]"):
-            yield self.value()
+            yield self.point()
 
     def end(self) -> None:
         """Raises ExportRefused when anything follows."""
@@ -148,6 +183,11 @@ class _Text:
         self._gone += self._at
         self._window = self._window[self._at :] + text
         self._at = 0
+        check_structure(self._window, self._file)  # before anything is made of it
+
+    def _too_long(self) -> TooLarge:
+        place = f"at character {self._gone + self._at}"
+        return TooLarge(f"{self._file} holds too long a value ({place}), or too many.", file=self._file)
 
     def _not_json(self) -> ExportRefused:
         return ExportRefused(f"The file is not JSON (at character {self._gone + self._at}).", file=self._file)

@@ -10,6 +10,8 @@ from service.exports.records import MetricHistory
 
 KEY = 250
 """Characters of a metric's key that MLflow's tables hold."""
+MAX_METRICS = 100_000
+"""Of one run: half a KiB of memory each, without its points."""
 
 
 def read_history(metrics: Fields, key: str, points: Any) -> MetricHistory:

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from service.domain.errors import ExportRefused
 from service.exports import documents
 from service.exports.archive_limits import Member
+from service.exports.budget import MAX_KEPT, Kept
 from service.exports.extras import READ, SPANS, Extras
 from service.exports.fields import MAX_JSON, Fields, read_json
 from service.exports.large_json import read_large_run
@@ -62,6 +63,7 @@ class Survey:
     listed: list[tuple[str, str]] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
     bytes: int = 0
+    kept: Kept = field(default_factory=Kept)
 
 
 def survey(
@@ -69,15 +71,16 @@ def survey(
     on_run: Callable[[RunRecord], None],
     on_progress: Callable[[Survey], None] = lambda _: None,
     on_spans: Callable[[Sequence[SpanRecord]], None] = lambda _: None,
+    max_kept: int = MAX_KEPT,
 ) -> Survey:
     """Read every member once. `on_run` is called with each run, in the archive's order, once for each run id, and
-    `on_spans` with the spans of each trace.
+    `on_spans` with the spans of each trace. What is kept takes at most `max_kept` bytes.
 
     Raises:
-        ArchiveRefused, TooLarge: from `members`.
+        ArchiveRefused, TooLarge: from `members`, and TooLarge for what takes too much memory.
         ExportRefused: a document cannot be read, or the archive holds nothing that can be imported.
     """
-    found = Survey()
+    found = Survey(kept=Kept(max_kept))
     for member, stream in members:
         folder, separator, inner = _split(member.path)
         if separator:
@@ -128,11 +131,13 @@ def _artifact(
         if is_mlmodel or (is_spans and member.size <= MAX_JSON):
             kept.append(block)
     if is_spans:
-        found.extras.read_spans(io.BytesIO(b"".join(kept)), member, folder, on_spans)
+        spans = found.extras.read_spans(io.BytesIO(b"".join(kept)), member, folder, on_spans)
+        found.kept.add(spans, member.path)
     found.artifacts.setdefault(folder, []).append(ArtifactFile(inner, member.path, member.size, hasher.hexdigest()))
     if is_mlmodel:
         mlmodel = read_mlmodel(b"".join(kept))
         if mlmodel is not None:
+            found.kept.add(mlmodel, member.path)
             found.mlmodels[member.path] = mlmodel
 
 
@@ -146,9 +151,10 @@ def _document(
             found.unread.append(member.path)
         return
     try:
-        reader(found, _read(member, stream, name), member.path, folder, on_run)
+        kept = reader(found, _read(member, stream, name), member.path, folder, on_run)
     except RecursionError:  # it could just be read, and cannot be written again
         raise ExportRefused("The JSON is nested too deep.", file=member.path) from None
+    found.kept.add(kept, member.path)
 
 
 def _read(member: Member, stream: BinaryIO, name: str) -> dict[str, Any]:
@@ -158,7 +164,7 @@ def _read(member: Member, stream: BinaryIO, name: str) -> dict[str, Any]:
     return read_json(stream, member.size, member.path)
 
 
-def _experiment(found: Survey, document: dict[str, Any], file: str, folder: str, _: object) -> None:
+def _experiment(found: Survey, document: dict[str, Any], file: str, folder: str, _: object) -> object:
     record = documents.read_experiment(document, file, folder)
     known = found.experiments.setdefault(record.experiment_id, record)
     if known is not record and known.name != record.name:
@@ -167,57 +173,75 @@ def _experiment(found: Survey, document: dict[str, Any], file: str, folder: str,
             file=file,
             field="mlflow.experiment.experiment_id",
         )
+    return known
 
 
-def _run(found: Survey, document: dict[str, Any], file: str, folder: str, on_run: Callable[[RunRecord], None]) -> None:
+def _run(
+    found: Survey, document: dict[str, Any], file: str, folder: str, on_run: Callable[[RunRecord], None]
+) -> object:
     record = documents.read_run(document, file, folder)
     known = found.runs.get(record.run_id)
     if known is None:
         on_run(record)
         found.runs[record.run_id] = replace(record, metrics=(), params={})
-    else:  # bulk exports hold a second copy beside the model
-        found.copies[folder] = known.folder
+        return found.runs[record.run_id]
+    # Bulk exports hold a second copy beside the model.
+    found.copies[folder] = known.folder
+    return folder
 
 
-def _logged_model(found: Survey, document: dict[str, Any], file: str, folder: str, _: object) -> None:
+def _logged_model(found: Survey, document: dict[str, Any], file: str, folder: str, _: object) -> object:
     record = documents.read_logged_model(document, file, folder)
     known = found.logged_models.setdefault(record.model_id, record)
-    if known is not record:
-        found.copies[folder] = known.folder
+    if known is record:
+        return record
+    found.copies[folder] = known.folder
+    return folder
 
 
-def _model(found: Survey, document: dict[str, Any], file: str, folder: str, _: object) -> None:
+def _model(found: Survey, document: dict[str, Any], file: str, folder: str, _: object) -> object:
     record = documents.read_registered_model(document, file, folder)
     if found.models.setdefault(record.name, record) is not record:
         raise ExportRefused(
             f"The model {record.name!r} is in the export twice.", file=file, field="mlflow.registered_model.name"
         )
+    return record
 
 
-def _version(found: Survey, document: dict[str, Any], file: str, folder: str, _: object) -> None:
-    found.single_versions.append(documents.read_model_version(document, file, folder))
+def _version(found: Survey, document: dict[str, Any], file: str, folder: str, _: object) -> object:
+    record = documents.read_model_version(document, file, folder)
+    found.single_versions.append(record)
+    return record
 
 
-def _experiments_index(found: Survey, document: dict[str, Any], file: str, _: str, __: object) -> None:
+def _experiments_index(found: Survey, document: dict[str, Any], file: str, _: str, __: object) -> object:
     rows = Fields(document, file).optional("mlflow").objects("experiments")
-    found.listed += [("experiment", row.text("id")) for row in rows]
+    listed = [("experiment", row.text("id")) for row in rows]
+    found.listed += listed
+    return listed
 
 
-def _models_index(found: Survey, document: dict[str, Any], file: str, _: str, __: object) -> None:
+def _models_index(found: Survey, document: dict[str, Any], file: str, _: str, __: object) -> object:
     whole = Fields(document, file)
-    found.listed += [("model", name) for name in whole.optional("mlflow").texts("models")]
-    found.failed += [("model", name) for name in whole.optional("info").names("failed_models")]
+    listed = [("model", name) for name in whole.optional("mlflow").texts("models")]
+    failed = [("model", name) for name in whole.optional("info").names("failed_models")]
+    found.listed += listed
+    found.failed += failed
+    return listed, failed
 
 
-def _logged_models_index(found: Survey, document: dict[str, Any], file: str, _: str, __: object) -> None:
+def _logged_models_index(found: Survey, document: dict[str, Any], file: str, _: str, __: object) -> object:
     whole = Fields(document, file)
-    for row in whole.optional("mlflow").objects("experiments"):
-        found.listed += [("logged_model", model_id) for model_id in row.texts("logged_models")]
-    found.failed += [("logged_model", name) for name in whole.optional("info").names("failed_logged_models")]
+    rows = whole.optional("mlflow").objects("experiments")
+    listed = [("logged_model", model_id) for row in rows for model_id in row.texts("logged_models")]
+    failed = [("logged_model", name) for name in whole.optional("info").names("failed_logged_models")]
+    found.listed += listed
+    found.failed += failed
+    return listed, failed
 
 
-def _extra(found: Survey, document: dict[str, Any], file: str, folder: str, _: object) -> None:
-    found.extras.read(file.rpartition("/")[2], document, file, folder)
+def _extra(found: Survey, document: dict[str, Any], file: str, folder: str, _: object) -> object:
+    return found.extras.read(file.rpartition("/")[2], document, file, folder)
 
 
 def _merge_copies(found: Survey) -> None:
@@ -241,7 +265,8 @@ def _attach_versions(found: Survey) -> None:
         )
 
 
-_READERS: dict[str, Callable[[Survey, dict[str, Any], str, str, Callable[[RunRecord], None]], None]] = {
+# Each answers with what is kept of the document.
+_READERS: dict[str, Callable[[Survey, dict[str, Any], str, str, Callable[[RunRecord], None]], object]] = {
     "experiment.json": _experiment,
     "run.json": _run,
     "logged_model.json": _logged_model,

@@ -50,6 +50,7 @@ EDGES: list[tuple[str, int, type[RegistryError]]] = [
     ("path_bytes", 5, ArchiveRefused),
     ("segment_bytes", 3, ArchiveRefused),
     ("depth", 2, ArchiveRefused),
+    ("names_bytes", 9, TooLarge),
     ("unpacked_bytes", 6, TooLarge),
 ]
 
@@ -66,6 +67,15 @@ def test_a_limit_is_the_largest_that_is_taken_in(
     ]
     with pytest.raises(error):
         read_all(archive, replace(Limits(), **{limit: enough - 1}))
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_folders_on_the_way_are_counted(kind: str) -> None:
+    archive = in_every_format({"a/b/c/d": b"1", "a/b/e": b"2"})[kind]
+
+    assert len(skip_all(archive, Limits(members=3))) == 2
+    with pytest.raises(TooLarge, match="more than 2 folders"):
+        skip_all(archive, Limits(members=2))
 
 
 @pytest.mark.parametrize("kind", ["tar.gz", "tar.zst", "zip"])
@@ -97,6 +107,7 @@ def test_the_default_limits_are_those_of_the_documentation() -> None:
         path_bytes=1024,
         segment_bytes=255,
         depth=32,
+        names_bytes=128 << 20,
         unpacked_bytes=200 * 1024**3,
         ratio=1000,
         ratio_from=100 * 1024**2,

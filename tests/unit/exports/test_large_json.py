@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.domain.errors import ExportRefused
-from service.exports import large_json
+from service.domain.errors import ExportRefused, TooLarge
+from service.exports import budget, large_json
 from service.exports.documents import read_run
+from service.exports.fields import read_json
 from service.exports.large_json import read_large_run
 from service.exports.survey import survey
 from tests.small_exports import RUN, members, run
@@ -109,11 +110,84 @@ def test_a_bad_point_is_named(points: Any, field: str) -> None:
     assert refused.value.where == {"file": "run.json", "field": field}
 
 
-def test_a_value_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(large_json, "MAX_VALUE", 1000)
-    with pytest.raises(ExportRefused, match="over 1000 characters"):
-        _large({"a": "x" * 5000})
-    assert _large({"mlflow": {"metrics": {"m": [{"value": 1.0}] * 5000}}})["mlflow"]["metrics"]["m"].values[-1] == 1.0
+def _metrics(**metrics: Any) -> dict[str, Any]:
+    return {"mlflow": {"metrics": metrics}}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"a": "x" * 5000},
+        {"a": "x" * 600, "b": ["x" * 600]},
+        {"x" * 600: 1, "y" * 600: 1},
+        {"mlflow": {"params": {"p": "x" * 1200}}},
+        _metrics(m={"value": "x" * 1200}),
+    ],
+)
+def test_what_is_held_beside_points_is_bounded(document: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large_json, "MAX_TEXT", 1000)
+    with pytest.raises(TooLarge, match=r"run\.json holds too long a value") as refused:
+        _large(document)
+    assert refused.value.where == {"file": "run.json"}
+    assert _large(_metrics(m=[{"value": 1.0}] * 5000))["mlflow"]["metrics"]["m"].values[-1] == 1.0
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"a": [{}] * 600},
+        {"a": "[{,"[:1] * 1001},
+        {"a": [0] * 400, "b": [0] * 400, "c": [0] * 400},
+        {str(key): 0 for key in range(300)},
+        _metrics(**{str(key): [] for key in range(300)}),
+    ],
+)
+def test_what_becomes_many_objects_is_bounded(document: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (large_json, budget):
+        monkeypatch.setattr(module, "MAX_STRUCTURE", 1000)
+    with pytest.raises(TooLarge, match="more than 1000 objects, lists and commas"):
+        _large(document)
+    with pytest.raises(TooLarge, match="more than 1000 objects, lists and commas"):
+        read_json(io.BytesIO(json.dumps({"a": [{}] * 600}).encode()), 10_000, "run.json")
+
+
+def test_points_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large_json, "MAX_POINTS", 5)
+    points = [{"value": 1.0}] * 3
+    with pytest.raises(TooLarge, match="more than 5 points"):
+        _large(_metrics(m=points, n=points))
+    with pytest.raises(TooLarge, match="too long a value"):
+        _large(_metrics(m=[{"value": 1.0, "more": "x" * large_json.MAX_POINT}]))
+
+
+HOSTILE = {
+    "a document": ("experiment.json", b'{"a":[' + b"{}," * 3_000_000 + b"{}]}"),
+    "metrics": (
+        "run.json",
+        b'{"mlflow":{"info":{"run_id":"a"},"metrics":{' + b",".join(b'"%d":[]' % n for n in range(300_000)) + b"}}}",
+    ),
+    "a long run": ("run.json", b'{"a":[' + b"{}," * 6_000_000 + b"{}]}"),
+    "points of a long run": ("run.json", b'{"mlflow":{"metrics":{"m":[' + (b"[" + b"{}," * 100_000 + b"{}],") * 60),
+    "metrics of a long run": ("run.json", b'{"mlflow":{"metrics":{' + b'"metric of some length":[],' * 700_000),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_memory_of_a_hostile_document(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of some 3 to 18 MB, and up to half a GB as objects."""
+    monkeypatch.setattr(large_json, "BLOCK", 1024 * 1024)
+    monkeypatch.setattr(large_json, "POINTS", 1000)
+    file, data = HOSTILE[case]
+    stream = members({file: data})
+    tracemalloc.start()
+    try:
+        with pytest.raises(TooLarge) as refused:
+            survey(stream, lambda _: None)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert refused.value.where == {"file": file}
+    assert peak < 100 * 1024 * 1024
 
 
 def test_memory_of_a_long_run(monkeypatch: pytest.MonkeyPatch) -> None:
