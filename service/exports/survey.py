@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
-from service.domain.errors import ExportRefused
+from service.domain.errors import ExportRefused, TooLarge
 from service.exports import documents
 from service.exports.archive_limits import Member
 from service.exports.budget import MAX_KEPT, Kept
@@ -16,7 +16,7 @@ from service.exports.extras import READ, SPANS, Extras
 from service.exports.fields import MAX_JSON, Fields, read_json
 from service.exports.large_json import read_large_run
 from service.exports.mlmodel import MAX_SIZE, MLmodel, read_mlmodel
-from service.exports.records import ExperimentRecord, LoggedModelRecord, RegisteredModelRecord, RunRecord
+from service.exports.records import ExperimentRecord, LoggedModelRecord, RegisteredModelRecord, RunRecord, VersionRecord
 from service.exports.spans import SpanRecord
 
 ARTIFACTS = "artifacts"
@@ -24,6 +24,8 @@ BLOCK = 1024 * 1024
 LARGE = 16 * 1024 * 1024
 """Bytes of a run's JSON from which its metrics are read point by point."""
 MAX_RUN = 512 * 1024 * 1024
+MAX_VERSIONS = 10_000
+"""Of all models of one import, which writes them in one transaction."""
 INDEXES = ("manifest.json",)
 """Files that only list what other files hold, and whose other lists are read."""
 _VERSIONS = "version_models"
@@ -63,6 +65,7 @@ class Survey:
     listed: list[tuple[str, str]] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
     bytes: int = 0
+    versions: int = 0
     kept: Kept = field(default_factory=Kept)
 
 
@@ -205,12 +208,14 @@ def _model(found: Survey, document: dict[str, Any], file: str, folder: str, _: o
         raise ExportRefused(
             f"The model {record.name!r} is in the export twice.", file=file, field="mlflow.registered_model.name"
         )
+    _count_versions(found, record, file)
     return record
 
 
 def _version(found: Survey, document: dict[str, Any], file: str, folder: str, _: object) -> object:
     record = documents.read_model_version(document, file, folder)
     found.single_versions.append(record)
+    _count_versions(found, record, file)
     return record
 
 
@@ -254,15 +259,28 @@ def _merge_copies(found: Survey) -> None:
 
 def _attach_versions(found: Survey) -> None:
     """`export-model-version` describes the model in one file and its version in another, in any order."""
+    by_model: dict[str, list[RegisteredModelRecord]] = {}
     for single in found.single_versions:
-        model = found.models.setdefault(single.name, single)
+        by_model.setdefault(single.name, []).append(single)
+    for name, singles in by_model.items():
+        model = found.models.get(name, singles[0])
         known = {version.version for version in model.versions}
-        added = tuple(version for version in single.versions if version.version not in known)
-        found.models[single.name] = replace(
-            model,
-            versions=tuple(sorted((*model.versions, *added), key=lambda version: version.version)),
-            aliases={**model.aliases, **single.aliases},
-        )
+        added: dict[int, VersionRecord] = {}
+        aliases = dict(model.aliases)
+        for single in singles:
+            aliases |= single.aliases
+            for version in single.versions:
+                if version.version not in known:
+                    added.setdefault(version.version, version)
+        versions = sorted((*model.versions, *added.values()), key=lambda version: version.version)
+        found.models[name] = replace(model, versions=tuple(versions), aliases=aliases)
+
+
+def _count_versions(found: Survey, record: RegisteredModelRecord, file: str) -> None:
+    found.versions += len(record.versions)
+    if found.versions > MAX_VERSIONS:
+        detail = f"The export holds more than {MAX_VERSIONS} versions of models, at {file}: send it in parts."
+        raise TooLarge(detail, file=file)
 
 
 # Each answers with what is kept of the document.

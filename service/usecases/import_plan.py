@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
 from service.domain.importing import Import
@@ -53,9 +53,14 @@ class Plan:
         return {folder for folder in folders if folder is not None}
 
 
-def make_plan(tx: Transaction, import_: Import, found: Survey, ids: CentralIds) -> Plan:
-    """Raises ExportRefused, NotFound or InvalidInput when the export does not hold what was asked for."""
-    draft = Draft(tx, import_, found, ids)
+def make_plan(
+    tx: Transaction, import_: Import, found: Survey, ids: CentralIds, on_step: Callable[[], None] = lambda: None
+) -> Plan:
+    """`on_step` is called again and again, and may raise to end it.
+
+    Raises ExportRefused, NotFound or InvalidInput when the export does not hold what was asked for, TooLarge.
+    """
+    draft = Draft(tx, import_, found, ids, on_step=on_step)
     traces = [placed(trace, found) for trace in found.extras.traces.values()]
     experiments = experiments_of(import_, found, traces)
     lineage = {
@@ -125,6 +130,7 @@ def _owned_artifacts(draft: Draft) -> None:
         for trace in draft.found.extras.traces.values()
     }
     for folder, files in draft.found.artifacts.items():
+        draft.on_step()
         root = roots.get(folder)
         if root is None:
             if folder not in draft.beside:

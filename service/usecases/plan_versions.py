@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 
-from service.domain.errors import ExportRefused
+from service.domain.errors import ExportRefused, TooLarge
 from service.domain.importing import Import
-from service.domain.layout import version_prefix
-from service.domain.model import Lineage, Manifest, ManifestFile
+from service.domain.model import Lineage
 from service.domain.names import check_model_name
 from service.exports.mlmodel import MLmodel
 from service.exports.records import RegisteredModelRecord, RunRecord, VersionRecord
-from service.exports.survey import Survey, files_below
-from service.exports.versions import VersionFiles, version_files
+from service.exports.survey import MAX_VERSIONS, Survey
+from service.exports.versions import VersionFiles
 from service.usecases.import_lineage import tool_lineage, version_source
 from service.usecases.model_ports import NewVersion
 from service.usecases.plan_draft import Draft
@@ -30,7 +29,8 @@ def model_name(import_: Import, found: Survey, model: RegisteredModelRecord) -> 
 
 def plan_versions(draft: Draft, model: RegisteredModelRecord, name: str, lineage: Mapping[str, Lineage]) -> None:
     for version in model.versions:
-        files = version_files(draft.found, version, model.folder)
+        draft.on_step()
+        files = draft.sources.of(version, model.folder)
         why = _unfit(draft, version, files)
         if why:
             draft.missing.append({"kind": "version", "name": f"{model.name}/{version.version}", "reason": why})
@@ -70,7 +70,8 @@ def plan_registered(draft: Draft, lineage: Mapping[str, Lineage]) -> None:
     path = options.register.strip("/")
     before = len(draft.versions)
     for run in sorted(draft.found.runs.values(), key=lambda run: (run.start_time or 0, run.run_id)):
-        files = _registered_files(draft.found, run, path)
+        draft.on_step()
+        files = _registered_files(draft, run, path)
         if not files.files:
             continue
         if run.run_id in draft.partial:
@@ -84,31 +85,35 @@ def plan_registered(draft: Draft, lineage: Mapping[str, Lineage]) -> None:
             original_source=f"runs:/{run.run_id}/{path}",
         )
         draft.versions.append(_new_version(draft, name, files, of, None))
+        if len(draft.versions) > MAX_VERSIONS:
+            raise TooLarge(f"More than {MAX_VERSIONS} runs hold the artifact path {path!r}.", field="register")
     if len(draft.versions) == before:
         raise ExportRefused(f"No run in the export holds the artifact path {path!r}.", field="register")
 
 
-def _registered_files(found: Survey, run: RunRecord, path: str) -> VersionFiles:
+def _registered_files(draft: Draft, run: RunRecord, path: str) -> VersionFiles:
     """The files at the path; else those of the run's last logged model of that name."""
-    files = files_below(found.artifacts.get(run.folder, ()), path)
+    found = draft.found
+    files = draft.sources.below(run.folder, path)
     named = [
         (step, found.logged_models[model].creation_time or 0, model)
         for model, step in run.model_outputs
         if model in found.logged_models and found.logged_models[model].name == path
     ]
     if files or not named:
-        return VersionFiles(files, path, "")
+        return VersionFiles(files, path, "", place=(run.folder, path))
     last = max(named)[2]
-    return VersionFiles(list(found.artifacts.get(found.logged_models[last].folder, ())), "", last)
+    folder = found.logged_models[last].folder
+    return VersionFiles(draft.sources.below(folder, ""), "", last, place=(folder, ""))
 
 
 def _new_version(
     draft: Draft, name: str, files: VersionFiles, lineage: Lineage, version: VersionRecord | None
 ) -> NewVersion:
-    manifest = Manifest.of(ManifestFile(file.path, file.size, file.sha256) for file in files.files)
-    prefix = version_prefix(manifest.digest)
-    for file in files.files:
-        draft.target(file, prefix + file.path)
+    manifest = draft.manifest(files)
+    said = asdict(lineage)
+    # Each has its own copy of what is known of its run.
+    draft.kept.add(said, f"{lineage.original_model or name}/{lineage.original_version}")
     mlmodel = next(
         (
             draft.found.mlmodels[file.member]
@@ -125,7 +130,7 @@ def _new_version(
         created_by=draft.import_.created_by,
         flavors=mlmodel.flavors,
         signature=mlmodel.signature,
-        lineage=asdict(lineage),
+        lineage=said,
         # A version made by `register` is known by its run and path when the same export comes again.
         original_model=lineage.original_model or f"run {lineage.original_run_id}",
         original_version=lineage.original_version or lineage.artifact_path or "/",

@@ -127,8 +127,9 @@ class Importer:
     def _take_in(self, import_: Import) -> None:
         with self.tracking.ids(import_.workspace) as ids, self.tracking.spool(ids) as spool:
             found = self._survey(import_, spool)
+            step = _Steps(self, import_, {"bytes_read": found.bytes, "rows_read": spool.rows})
             with self.store.transaction() as tx:
-                plan = make_plan(tx, import_, found, ids)
+                plan = make_plan(tx, import_, found, ids, lambda: step.at({}))
                 check_plan(tx, plan, import_.options.environment)
             claim(self.store, self.clock, import_.id, plan.folders)
             stored = self._store(import_, found, plan)

@@ -18,6 +18,8 @@ import zstandard
 from flask.testing import FlaskClient
 
 from service.domain.errors import Unavailable
+from service.exports.records import VersionRecord
+from service.exports.versions import VersionFiles, VersionSources
 from service.stores.objects import S3Objects
 from service.usecases.import_artifacts import SMALL
 from service.usecases.object_ports import ObjectInfo
@@ -503,3 +505,36 @@ def test_a_crash_leaves_nothing_that_is_seen(
     assert importer.run(sent.get_json()["id"]) == "done"
     assert places.get(sent.headers["Location"]).get_json()["attempts"] == 2
     assert traces(engine, parts.objects).rows["registry.claims"] == 0
+
+
+def test_cancelling_while_it_is_planned(
+    places: FlaskClient, importer: Importer, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is claimed or stored."""
+    sent = places.post(IMPORTS, data=ORDERS)
+    of = VersionSources.of
+
+    def slow(self: VersionSources, version: VersionRecord, folder: str = "") -> VersionFiles:
+        places.delete(sent.headers["Location"])
+        time.sleep(0.6)
+        return of(self, version, folder)
+
+    monkeypatch.setattr(VersionSources, "of", slow)
+    monkeypatch.setattr("service.usecases.run_import.claim", lambda *_: pytest.fail("it went on"))
+    assert importer.run(sent.get_json()["id"]) == "cancelled"
+
+
+def test_what_versions_remember_is_bounded(
+    places: FlaskClient, run_imports: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has its own copy of what is known of its run."""
+    files: dict[str, bytes | Document] = {
+        "model.json": registered_model(*(version(str(n)) for n in range(1, 100))),
+        f"{RUN}/run.json": run(news=[{}] * 1000),
+        f"{RUN}/artifacts/model/model.pkl": b"42",
+    }
+    monkeypatch.setattr("service.usecases.plan_draft.MAX_REMEMBERED", 5_000_000)
+    sent = places.post(IMPORTS, data=packed(files))
+    run_imports()
+    told = places.get(sent.headers["Location"]).get_json()
+    assert (told["state"], told["problem"]["type"].rpartition(":")[2]) == ("refused", "too-large")
