@@ -7,7 +7,7 @@ from collections.abc import Collection
 import sqlalchemy as sa
 
 from service.exports.traces import IN_DATABASE, LOCATION_TAG
-from service.stores.bulk import copy_into
+from service.stores.bulk import copy_into, counted
 from service.stores.run_spool import FileRunSpool
 from service.stores.span_lines import COLUMNS
 from service.stores.tally import Tally
@@ -41,15 +41,16 @@ def write_spans(
     changes = ", ".join(f"{column} = excluded.{column}" for column in COLUMNS if column not in kept)
     rows = connection.execute(
         sa.text(
-            f"INSERT INTO public.spans AS target ({columns}, experiment_id) {chosen} "
+            f"WITH done AS (INSERT INTO public.spans AS target ({columns}, experiment_id) {chosen} "
             f"ON CONFLICT (trace_id, span_id) DO UPDATE SET {changes} "
-            "WHERE target.content IS DISTINCT FROM excluded.content RETURNING trace_id, xmax = 0 AS created"
+            "WHERE target.content IS DISTINCT FROM excluded.content RETURNING trace_id, xmax = 0 AS created) "
+            + counted("trace_id")
         ),
         asked,
     ).all()
     connection.execute(sa.text(f"DROP TABLE {_INCOMING}"))
-    created = sum(row.created for row in rows)
+    created, updated = sum(row.created for row in rows), sum(row.updated for row in rows)
     tally.created("spans", created)
-    tally.updated("spans", len(rows) - created)
-    tally.skipped("spans", found - len(rows))
+    tally.updated("spans", updated)
+    tally.skipped("spans", found - created - updated)
     return frozenset(row.trace_id for row in rows)
