@@ -15,6 +15,7 @@ from service.stores import tables as t
 from service.stores.bulk import chunked
 from service.stores.central_ids import derived
 from service.stores.tally import Tally
+from service.stores.version_rows import upsert
 from service.usecases.tracking_ports import CentralIds, IdsChanged, TrackingBatch
 
 _WRAPPED = "mlflow_wrapped"
@@ -104,17 +105,7 @@ class _Dataset:
     def tag(self) -> bool:
         table = m.evaluation_dataset_tags
         rows = [{"dataset_id": self.dataset_id, "key": key, "value": value} for key, value in self._record.tags.items()]
-        if not rows:
-            return False
-        statement = insert(cast(sa.Table, table)).values(rows)
-        done = self._connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["dataset_id", "key"],
-                set_={"value": statement.excluded["value"]},
-                where=table.c.value.is_distinct_from(statement.excluded["value"]),
-            )
-        )
-        return bool(done.rowcount)
+        return bool(upsert(self._connection, table, "value", rows, ["dataset_id", "key"]))
 
     def rows(self, tally: Tally) -> bool:
         """Records are known by their inputs, as MLflow knows them; false when all were there as they are."""
@@ -182,12 +173,9 @@ class _Dataset:
             }
             for experiment_id in self._record.experiment_ids
         ]
-        if not rows:
-            return False
-        done = self._connection.execute(
-            insert(cast(sa.Table, m.entity_associations)).values(rows).on_conflict_do_nothing()
-        )
-        return bool(done.rowcount)
+        statement = insert(cast(sa.Table, m.entity_associations)).on_conflict_do_nothing()
+        added = [self._connection.execute(statement.values(chunk)).rowcount for chunk in chunked(rows, 500)]
+        return sum(added) > 0
 
 
 def _statement(rows: list[dict[str, Any]]) -> Any:

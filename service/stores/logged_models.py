@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,6 +14,7 @@ from service.domain.layout import artifact_uri, logged_model_path
 from service.exports.records import LoggedModelRecord
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
+from service.stores.bulk import chunked
 from service.stores.plain import plain
 from service.stores.run_spool import stored
 from service.stores.tally import Tally
@@ -107,13 +108,8 @@ class _Writer:
         """Tags, params and metrics; true when any was new or changed."""
         tags = self._pairs(m.logged_model_tags, "tag_key", "tag_value", self.model.tags)
         params = self._pairs(m.logged_model_params, "param_key", "param_value", self.model.params)
-        rows = list(self._metrics(tally))
-        if not rows:
-            return bool(tags or params)
-        done = self.connection.execute(
-            insert(cast(sa.Table, m.logged_model_metrics)).values(rows).on_conflict_do_nothing()
-        )
-        return bool(tags or params or done.rowcount)
+        metrics = _add(self.connection, m.logged_model_metrics, list(self._metrics(tally)))
+        return bool(tags or params or metrics)
 
     def _pairs(self, table: sa.TableClause, key: str, value: str, items: Mapping[str, str]) -> int:
         rows = [
@@ -124,9 +120,11 @@ class _Writer:
 
     def _metrics(self, tally: Tally) -> Iterator[dict[str, Any]]:
         ids, model = self.ids, self.model
-        run_ids = {ids.run(metric.run_id) for metric in model.metrics if metric.run_id}
+        run_ids = sorted({ids.run(metric.run_id) for metric in model.metrics if metric.run_id})
         # A metric belongs to a run by a foreign key; runs that are not here cannot have it.
-        here = set(self.connection.scalars(sa.select(m.runs.c.run_uuid).where(m.runs.c.run_uuid.in_(run_ids))))
+        here: set[str] = set()
+        for chunk in chunked(run_ids):
+            here.update(self.connection.scalars(sa.select(m.runs.c.run_uuid).where(m.runs.c.run_uuid.in_(chunk))))
         for metric in model.metrics:
             run_id = ids.run(metric.run_id) if metric.run_id else ""
             if run_id not in here:
@@ -166,5 +164,10 @@ def write_model_links(connection: sa.Connection, batch: TrackingBatch, ids: Cent
             }
             for source, destination, model, step in links
         ]
-    if rows:
-        connection.execute(insert(cast(sa.Table, m.inputs)).values(rows).on_conflict_do_nothing())
+    _add(connection, m.inputs, rows)
+
+
+def _add(connection: sa.Connection, table: sa.TableClause, rows: Sequence[dict[str, Any]]) -> int:
+    """The number of rows that were not there yet."""
+    statement = insert(cast(sa.Table, table)).on_conflict_do_nothing()
+    return sum(connection.execute(statement.values(chunk)).rowcount for chunk in chunked(rows, 500))

@@ -16,6 +16,7 @@ from service.domain.layout import version_uri
 from service.domain.model import Lineage, Manifest, ModelVersion, Withdrawal
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
+from service.stores.bulk import chunked
 from service.stores.plain import plain
 from service.stores.registration_tables import registrations
 from service.usecases.model_ports import NewVersion
@@ -221,14 +222,15 @@ def upsert(
     connection: sa.Connection, table: sa.TableClause, value: str, rows: Sequence[dict[str, Any]], keys: Sequence[str]
 ) -> int:
     """Insert, or set `value` where another one is; answers with the number of rows that changed."""
-    if not rows:
-        return 0
-    statement = insert(cast(sa.Table, table)).values(rows)
-    changes = table.c[value].is_distinct_from(statement.excluded[value])
-    done = connection.execute(
-        statement.on_conflict_do_update(index_elements=keys, set_={value: statement.excluded[value]}, where=changes)
-    )
-    return done.rowcount
+    changed = 0
+    for chunk in chunked(rows):
+        statement = insert(cast(sa.Table, table)).values(chunk)
+        changes = table.c[value].is_distinct_from(statement.excluded[value])
+        done = connection.execute(
+            statement.on_conflict_do_update(index_elements=keys, set_={value: statement.excluded[value]}, where=changes)
+        )
+        changed += done.rowcount
+    return changed
 
 
 def mlflow_has_model(connection: sa.Connection, name: str) -> bool:

@@ -70,3 +70,23 @@ def test_changed_points_and_spans_are_counted_by_the_database(
     assert counts["spans"] | {"found": 0} == {"created": 0, "updated": MANY, "skipped": 0, "failed": 0, "found": 0}
     assert counts["runs"]["updated"] == counts["traces"]["updated"] == 1
     assert 0 < asked["rows"] < 200
+
+
+def test_what_logged_models_have_is_written_in_pieces(
+    places: FlaskClient, run_imports: Callable[[], int], asked: dict[str, int], engine: sa.Engine
+) -> None:
+    metrics = [{"key": f"m{n}", "value": 1.0, "timestamp": n, "step": n, "run_id": RUN} for n in range(MANY)]
+    texts = {f"key {n}": "x" for n in range(MANY)}
+    outputs = [{"model_id": f"m-{n}", "step": n} for n in range(MANY)]
+    files: dict[str, bytes | Document] = {
+        "experiment.json": experiment(tags=texts),
+        f"runs/{RUN}/run.json": run(outputs={"model_outputs": outputs}),
+        f"{LOGGED}/logged_model.json": logged_model(metrics=metrics, params=texts, tags=texts),
+    }
+    sent = places.post(IMPORTS, data=packed(files))
+    run_imports()
+    assert places.get(sent.headers["Location"]).get_json()["state"] == "done"
+    with engine.connect() as connection:
+        for table in ("logged_model_metrics", "logged_model_params", "logged_model_tags", "inputs"):
+            assert connection.scalar(sa.text(f"SELECT count(*) FROM public.{table}")) == MANY
+    assert 0 < asked["values"] <= 12 * 500  # columns of the widest table and rows
