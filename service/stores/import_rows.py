@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
-from service.domain.errors import Conflict, NotFound
+from service.domain.errors import ConcurrentChange, Conflict, NotFound
 from service.domain.importing import Import, ImportOptions, ImportSource, ImportState
 from service.stores import tables as t
 from service.stores.plain import plain
@@ -127,7 +127,7 @@ class PostgresImports:
                 self._connection.execute(known.values(state=_SAME, same_as=live.id))
                 return self.get(import_id)
             # What was in the way has just been refused: there is room now.
-        raise Conflict("Something else changed the same rows at the same time; try again.")
+        raise ConcurrentChange("Something else changed the same rows at the same time; try again.")
 
     def progress(self, import_id: str, attempt: int, progress: Mapping[str, int]) -> bool:
         done = self._connection.execute(

@@ -37,7 +37,7 @@ class Imports(Protocol):
         """Give a running import its archive's digest and key; or answer with the live import that has the key.
 
         In that case (compare ids) this one is final, and `get` answers with the other. A superseded attempt
-        changes nothing. Raises NotFound.
+        changes nothing. Raises NotFound, or ConcurrentChange when it could not be told which import has the key.
         """
         ...
 

@@ -73,10 +73,7 @@ class Importer:
             self._clear(import_id)
             return None
         try:
-            known = identified(self.store, self.objects, self.clock, import_, _Steps(self, import_).at)
-            if known.id == import_id:
-                # The fence stays this attempt's own, whoever was faster with the digest.
-                self._until_ids_hold(replace(known, attempts=import_.attempts))
+            self._identify_and_take_in(import_)
         except Superseded:
             log.info("attempt superseded", extra={"import_id": import_id, "attempt": import_.attempts})
         except Unavailable as error:
@@ -113,14 +110,22 @@ class Importer:
             self.objects.delete(own_keys(import_id))
         return import_.state
 
+    def _identify_and_take_in(self, import_: Import) -> None:
+        """Whoever loses races for rows has nothing wrong with its archive, and is to be tried again later."""
+        try:
+            known = identified(self.store, self.objects, self.clock, import_, _Steps(self, import_).at)
+        except ConcurrentChange as change:
+            raise Unavailable("Other imports keep changing the same rows.", part="postgres") from change
+        if known.id == import_.id:
+            # The fence stays this attempt's own, whoever was faster with the digest.
+            self._until_ids_hold(replace(known, attempts=import_.attempts))
+
     def _until_ids_hold(self, import_: Import) -> None:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 self._take_in(import_)
                 return
-            except (IdsChanged, ConcurrentChange) as change:
-                if attempt == ATTEMPTS and isinstance(change, ConcurrentChange):
-                    raise
+            except (IdsChanged, ConcurrentChange):
                 log.info("ids changed, planning again", extra={"import_id": import_.id, "round": attempt})
         raise Unavailable("Other imports keep taking the same ids.", part="postgres")
 

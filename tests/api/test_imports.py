@@ -17,10 +17,11 @@ import pytest
 import zstandard
 from flask.testing import FlaskClient
 
-from service.domain.errors import Unavailable
+from service.domain.errors import ConcurrentChange, Unavailable
 from service.exports.records import VersionRecord
 from service.exports.versions import VersionFiles, VersionSources
 from service.stores.objects import S3Objects
+from service.usecases import run_import
 from service.usecases.import_artifacts import SMALL
 from service.usecases.object_ports import ObjectInfo
 from service.usecases.run_import import Importer
@@ -310,6 +311,26 @@ def test_an_import_that_failed(places: FlaskClient, parts: Parts, importer: Impo
     assert retried.get_json() == received(id=failed["id"])
     assert importer.run(failed["id"]) == "done"
     assert archives(parts) == [f"imports/{again.get_json()['id']}/archive"], "of the one whose job has not run yet"
+
+
+@pytest.mark.parametrize("where", ["_take_in", "identified"])
+def test_lost_races_do_not_refuse_an_archive(
+    places: FlaskClient, parts: Parts, importer: Importer, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Nothing is wrong with it: it stays, and the job is tried again."""
+    sent = places.post(IMPORTS, data=ORDERS)
+    import_id = sent.get_json()["id"]
+
+    def lose(*_: object) -> None:
+        raise ConcurrentChange("Something else changed the same rows at the same time; try again.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*((Importer, where) if where == "_take_in" else (run_import, where)), lose)
+        with pytest.raises(Unavailable):
+            importer.run(import_id)
+    assert places.get(sent.headers["Location"]).get_json()["state"] == "running"
+    assert archives(parts) == [f"imports/{import_id}/archive"]
+    assert importer.run(import_id) == "done"
 
 
 def test_the_same_archive_at_the_same_time(places: FlaskClient, parts: Parts, run_imports: Callable[[], int]) -> None:
