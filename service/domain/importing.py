@@ -59,12 +59,14 @@ class ImportSource:
         sha256: what the archive that was uploaded directly was announced to have, in hex; empty: nothing was.
         key: an archive in the workspace's drop zone, and `etag` the put of it that is meant.
         prefix: a folder of the drop zone, read file by file as its listing was when the import was received.
+        shared_key: an Idempotency-Key that another import has; whoever hashes the archive tells whether it is the same.
     """
 
     sha256: str = ""
     key: str = ""
     etag: str = ""
     prefix: str = ""
+    shared_key: str = ""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,13 @@ class Import:
     def requester(self) -> Principal:
         """Whoever sent the archive, as the one who does what the import does."""
         return Principal(self.created_by_id, self.created_by, (), self.request_id)
+
+    def may_be(self, known: Import) -> bool:
+        """Whether this one, whose archive nobody has hashed yet, may turn out to be the same import as `known`."""
+        if self.archive_digest or self.options != known.options:
+            return False
+        announced = f"sha256:{self.source.sha256}"
+        return "" in (self.source.sha256, known.archive_digest) or announced == known.archive_digest
 
     @property
     def archive_key(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from service.domain.errors import ConcurrentChange, Conflict, NotFound
+from service.domain.idempotency import key_is_elsewhere, key_reused
 from service.domain.importing import Import, ImportOptions, ImportSource, ImportState
 from service.stores import tables as t
 from service.stores.plain import plain
@@ -35,13 +36,17 @@ class PostgresImports:
 
     def add(self, new: Import, idempotency_key: str | None) -> Import:
         for _ in range(2):
-            self._check_key(new, idempotency_key)
+            holder = self._holder(new, idempotency_key)
+            if holder is not None and not new.may_be(holder):
+                raise key_reused(idempotency_key)
             live = self._live((t.imports.c.key == new.key) | (t.imports.c.received_key == new.key))
             if live is not None:
                 return live
-            if self._insert(new, idempotency_key):
+            # Of two that share a key only the first has it in its row.
+            shared = replace(new.source, shared_key=idempotency_key or "") if holder else new.source
+            if self._insert(replace(new, source=shared), None if holder else idempotency_key):
                 self._queue.put(self._connection, new.id)
-                return new
+                return replace(new, source=shared)
             # What is in the way was added at the same time: look again.
         raise Conflict("Something else changed the same rows at the same time; try again.")
 
@@ -56,7 +61,7 @@ class PostgresImports:
                 idempotency_key=idempotency_key,
                 state=new.state,
                 options=asdict(new.options),
-                source=asdict(new.source),
+                source={name: value for name, value in asdict(new.source).items() if value},
                 archive_digest=new.archive_digest,
                 archive_size=new.archive_size,
                 created_by=new.created_by,
@@ -69,15 +74,11 @@ class PostgresImports:
         )
         return inserted is not None
 
-    def _check_key(self, new: Import, idempotency_key: str | None) -> None:
-        used = (t.imports.c.workspace == new.workspace) & (t.imports.c.idempotency_key == idempotency_key)
-        other = used & (t.imports.c.key != new.key) & (t.imports.c.received_key != new.key)
-        if idempotency_key is not None and self._live(other) is not None:
-            raise Conflict(
-                "This Idempotency-Key was already used with another archive or other options; use a new key.",
-                header="Idempotency-Key",
-                key=idempotency_key,
-            )
+    def _holder(self, new: Import, idempotency_key: str | None) -> Import | None:
+        """The live import of another archive, as far as is known, that has the idempotency key."""
+        i = t.imports.c
+        other = (i.workspace == new.workspace) & (i.idempotency_key == idempotency_key)
+        return self._live(other & (i.key != new.key) & (i.received_key != new.key)) if idempotency_key else None
 
     def _live(self, condition: sa.ColumnElement[bool]) -> Import | None:
         oldest = sa.select(t.imports).where(condition, t.imports.c.state.in_(_LIVE)).order_by(t.imports.c.created_at)
@@ -114,6 +115,7 @@ class PostgresImports:
         return _import(row) if row else None
 
     def identify(self, import_id: str, attempt: int, archive_digest: str, key: str) -> Import:
+        self._check_shared_key(import_id, key)
         known = sa.update(t.imports).where(_open(import_id, attempt))
         named = known.values(archive_digest=archive_digest, key=key)
         for _ in range(2):
@@ -128,6 +130,12 @@ class PostgresImports:
                 return self.get(import_id)
             # What was in the way has just been refused: there is room now.
         raise ConcurrentChange("Something else changed the same rows at the same time; try again.")
+
+    def _check_shared_key(self, import_id: str, key: str) -> None:
+        import_ = self.get(import_id)
+        holder = self._holder(replace(import_, key=key), import_.source.shared_key)
+        if holder is not None:
+            raise key_is_elsewhere(holder, import_.source.shared_key)
 
     def progress(self, import_id: str, attempt: int, progress: Mapping[str, int]) -> bool:
         done = self._connection.execute(

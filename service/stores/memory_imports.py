@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from service.domain.errors import Conflict, NotFound
+from service.domain.idempotency import key_is_elsewhere, key_reused
 from service.domain.importing import Import, ImportState
 from service.stores.memory_state import HeldImport, State
 from service.stores.plain import plain
@@ -22,22 +23,24 @@ class MemoryImports:
     def add(self, new: Import, idempotency_key: str | None) -> Import:
         if new.workspace not in self._state.workspaces or new.id in self._state.imports:
             raise Conflict("Something else changed the same rows at the same time; try again.")
-        if any(
-            new.key not in (held.import_.key, held.received_key) and held.import_.workspace == new.workspace
-            for held in self._live()
-            if idempotency_key is not None and held.idempotency_key == idempotency_key
-        ):
-            raise Conflict(
-                "This Idempotency-Key was already used with another archive or other options; use a new key.",
-                header="Idempotency-Key",
-                key=idempotency_key or "",
-            )
+        holder = self._holder(new, idempotency_key)
+        if holder is not None and not new.may_be(holder):
+            raise key_reused(idempotency_key)
         for held in self._live():
             if new.key in (held.import_.key, held.received_key):
                 return held.import_
-        self._state.imports[new.id] = HeldImport(new, idempotency_key, new.key)
+        if holder is not None:
+            new = replace(new, source=replace(new.source, shared_key=idempotency_key or ""))
+        self._state.imports[new.id] = HeldImport(new, None if holder else idempotency_key, new.key)
         self._state.queued[new.id] = None
         return new
+
+    def _holder(self, new: Import, idempotency_key: str | None) -> Import | None:
+        for held in self._live():
+            used = held.import_.workspace == new.workspace and held.idempotency_key == idempotency_key
+            if idempotency_key and used and new.key not in (held.import_.key, held.received_key):
+                return held.import_
+        return None
 
     def _live(self) -> Iterator[HeldImport]:
         return (held for held in self._state.imports.values() if held.import_.state in _LIVE and not held.same_as)
@@ -65,6 +68,10 @@ class MemoryImports:
 
     def identify(self, import_id: str, attempt: int, archive_digest: str, key: str) -> Import:
         known = self._open(import_id, attempt)
+        shared = self.get(import_id).source.shared_key
+        holder = self._holder(replace(self.get(import_id), key=key), shared)
+        if holder is not None:
+            raise key_is_elsewhere(holder, shared)
         if known is not None:
             other = next((held.import_ for held in self._live() if held.import_.key == key), known)
             if other.id == known.id:

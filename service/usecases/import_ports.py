@@ -14,7 +14,8 @@ class Imports(Protocol):
     def add(self, new: Import, idempotency_key: str | None) -> Import:
         """Insert and queue, or answer with the live import of the same key (compare ids).
 
-        Raises Conflict when `idempotency_key` was used with another archive or other options.
+        Raises Conflict when `idempotency_key` was used with another archive or other options; `identify` does so when
+        that cannot be told yet.
         """
         ...
 
@@ -37,7 +38,8 @@ class Imports(Protocol):
         """Give a running import its archive's digest and key; or answer with the live import that has the key.
 
         In that case (compare ids) this one is final, and `get` answers with the other. A superseded attempt
-        changes nothing. Raises NotFound, or ConcurrentChange when it could not be told which import has the key.
+        changes nothing. Raises NotFound; Conflict when its idempotency key turns out to be another archive's;
+        ConcurrentChange when it cannot be told yet which import has the key.
         """
         ...
 

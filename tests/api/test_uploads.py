@@ -32,6 +32,7 @@ from tests.small_exports import RUN, model_export, packed, run
 
 UPLOADS = "/v1/workspaces/dev/uploads"
 GIB = 1024**3
+OTHER = packed(model_export())
 
 
 def sha256(data: bytes) -> str:
@@ -143,6 +144,27 @@ def test_the_same_archive_by_either_way_is_one_import(places: FlaskClient, run_i
     assert run_imports() == 1
     replayed = places.get(third.headers["Location"]).get_json()
     assert replayed["id"] == body["id"]
+
+
+@pytest.mark.parametrize("announced", [False, True])
+def test_an_idempotency_key_sent_again(places: FlaskClient, run_imports: Callable[[], int], announced: bool) -> None:
+    """Begin, parts and complete, by somebody who does not know that it was done already."""
+    told = {"sha256": sha256(ORDERS)} if announced else {}
+    key = {"Idempotency-Key": "build 7"}
+    first = places.post(f"{uploaded(places, ORDERS, **told)}/complete", headers=key).get_json()
+    run_imports()
+    again = places.post(f"{uploaded(places, ORDERS, **told)}/complete", headers=key)
+    assert again.status_code == 202
+    run_imports()
+    assert places.get(again.headers["Location"]).get_json()["id"] == first["id"]
+    told = {"sha256": sha256(OTHER)} if announced else {}
+    other = places.post(f"{uploaded(places, OTHER, **told)}/complete", headers=key)
+    if announced:
+        problem(other, 409, "conflict", header="Idempotency-Key", key="build 7")
+        return
+    run_imports()
+    refused = places.get(other.headers["Location"]).get_json()
+    assert (refused["state"], refused["problem"]["header"]) == ("refused", "Idempotency-Key")
 
 
 def test_an_announced_archive_is_gone_on_with(places: FlaskClient) -> None:

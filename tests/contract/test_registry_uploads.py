@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from service.domain.errors import Conflict, InUse, NotFound
-from service.domain.importing import Import, ImportSource, ImportState
+from service.domain.errors import ConcurrentChange, Conflict, InUse, NotFound
+from service.domain.importing import Import, ImportOptions, ImportSource, ImportState
 from service.domain.uploading import Upload, UploadState
 from tests.contract.registries import Registry
 from tests.contract.samples import at, fill, new_import, workspace
@@ -121,8 +121,8 @@ def test_it_keeps_its_workspace(store: Registry) -> None:
 # --- imports that are identified
 
 
-def unhashed(name: str, **changed: Any) -> Import:
-    source = ImportSource(sha256=SHA, key="drop/dev/a.tar", etag="e")
+def unhashed(name: str, sha: str = SHA, **changed: Any) -> Import:
+    source = ImportSource(sha256=sha, key="drop/dev/a.tar", etag="e")
     return replace(new_import(name), key=f"upload {name}", archive_digest="", source=source, **changed)
 
 
@@ -182,5 +182,45 @@ def test_the_request_is_known_by_its_first_key_too(store: Registry) -> None:
     assert add(store, unhashed("a"), "key") == known
     assert add(store, unhashed("a")) == known
     with pytest.raises(Conflict):
-        add(store, unhashed("b"), "key")
+        add(store, unhashed("b", sha="b" * 64), "key")
     assert list(store.queued()) == [first.id]
+
+
+# --- the same Idempotency-Key for what nobody has hashed yet
+
+
+@pytest.mark.parametrize("announced", [SHA, ""])
+def test_an_idempotency_key_of_the_same_archive(store: Registry, announced: str) -> None:
+    first = add(store, unhashed("a"), "key")
+    known = identify(store, start(store, first))
+    second = add(store, unhashed("b", sha=announced), "key")
+    assert second.id != first.id
+    assert get(store, second.id) == second
+    assert identify(store, start(store, second)) == known
+    assert get(store, second.id) == known
+
+
+def test_an_idempotency_key_of_another_archive(store: Registry) -> None:
+    first = add(store, unhashed("a", sha=""), "key")
+    second = start(store, add(store, unhashed("b", sha=""), "key"))
+    with pytest.raises(ConcurrentChange):
+        identify(store, second)
+    running = start(store, first)
+    with store.transaction() as tx:
+        tx.imports.identify(first.id, running.attempts, f"sha256:{'b' * 64}", "other key")
+    with pytest.raises(Conflict) as refused:
+        identify(store, second)
+    assert refused.value.where == {"header": "Idempotency-Key", "key": "key"}
+    assert finish(store, first.id, ImportState.REFUSED)
+    assert identify(store, second).id == second.id, "the key is free"
+
+
+def test_an_idempotency_key_with_other_options(store: Registry) -> None:
+    add(store, unhashed("a", sha=""), "key")
+    for other in (
+        unhashed("b", sha="", options=ImportOptions(model_prefix="x-")),
+        replace(new_import("c"), archive_digest=DIGEST),
+    ):
+        with pytest.raises(Conflict) as refused:
+            add(store, other, "key")
+        assert refused.value.where == {"header": "Idempotency-Key", "key": "key"}
