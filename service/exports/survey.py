@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 
-from service.domain.errors import ExportRefused, TooLarge
+from service.domain.errors import ExportRefused
 from service.exports import documents
 from service.exports.archive_limits import Member
 from service.exports.budget import MAX_KEPT, Kept
@@ -16,7 +16,8 @@ from service.exports.extras import READ, SPANS, Extras
 from service.exports.fields import MAX_JSON, Fields, read_json
 from service.exports.large_json import read_large_run
 from service.exports.mlmodel import MAX_SIZE, MLmodel, read_mlmodel
-from service.exports.records import ExperimentRecord, LoggedModelRecord, RegisteredModelRecord, RunRecord, VersionRecord
+from service.exports.records import ExperimentRecord, LoggedModelRecord, RegisteredModelRecord, RunRecord
+from service.exports.single_versions import attach_versions, check_versions
 from service.exports.spans import SpanRecord
 
 ARTIFACTS = "artifacts"
@@ -24,8 +25,6 @@ BLOCK = 1024 * 1024
 LARGE = 16 * 1024 * 1024
 """Bytes of a run's JSON from which its metrics are read point by point."""
 MAX_RUN = 512 * 1024 * 1024
-MAX_VERSIONS = 10_000
-"""Of all models of one import, which writes them in one transaction."""
 INDEXES = ("manifest.json",)
 """Files that only list what other files hold, and whose other lists are read."""
 _VERSIONS = "version_models"
@@ -93,7 +92,7 @@ def survey(
         found.bytes += member.size
         on_progress(found)
     _merge_copies(found)
-    _attach_versions(found)
+    attach_versions(found.models, found.single_versions)
     found.extras.check()
     if not (found.experiments or found.runs or found.models or found.logged_models or found.extras):
         raise ExportRefused(
@@ -208,14 +207,16 @@ def _model(found: Survey, document: dict[str, Any], file: str, folder: str, _: o
         raise ExportRefused(
             f"The model {record.name!r} is in the export twice.", file=file, field="mlflow.registered_model.name"
         )
-    _count_versions(found, record, file)
+    found.versions += len(record.versions)
+    check_versions(found.versions, file)
     return record
 
 
 def _version(found: Survey, document: dict[str, Any], file: str, folder: str, _: object) -> object:
     record = documents.read_model_version(document, file, folder)
     found.single_versions.append(record)
-    _count_versions(found, record, file)
+    found.versions += len(record.versions)
+    check_versions(found.versions, file)
     return record
 
 
@@ -255,32 +256,6 @@ def _merge_copies(found: Survey) -> None:
         kept = found.artifacts.setdefault(original, [])
         known = {file.path for file in kept}
         kept.extend(file for file in found.artifacts.pop(copy, ()) if file.path not in known)
-
-
-def _attach_versions(found: Survey) -> None:
-    """`export-model-version` describes the model in one file and its version in another, in any order."""
-    by_model: dict[str, list[RegisteredModelRecord]] = {}
-    for single in found.single_versions:
-        by_model.setdefault(single.name, []).append(single)
-    for name, singles in by_model.items():
-        model = found.models.get(name, singles[0])
-        known = {version.version for version in model.versions}
-        added: dict[int, VersionRecord] = {}
-        aliases = dict(model.aliases)
-        for single in singles:
-            aliases |= single.aliases
-            for version in single.versions:
-                if version.version not in known:
-                    added.setdefault(version.version, version)
-        versions = sorted((*model.versions, *added.values()), key=lambda version: version.version)
-        found.models[name] = replace(model, versions=tuple(versions), aliases=aliases)
-
-
-def _count_versions(found: Survey, record: RegisteredModelRecord, file: str) -> None:
-    found.versions += len(record.versions)
-    if found.versions > MAX_VERSIONS:
-        detail = f"The export holds more than {MAX_VERSIONS} versions of models, at {file}: send it in parts."
-        raise TooLarge(detail, file=file)
 
 
 # Each answers with what is kept of the document.

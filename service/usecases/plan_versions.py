@@ -11,7 +11,8 @@ from service.domain.model import Lineage
 from service.domain.names import check_model_name
 from service.exports.mlmodel import MLmodel
 from service.exports.records import RegisteredModelRecord, RunRecord, VersionRecord
-from service.exports.survey import MAX_VERSIONS, Survey
+from service.exports.single_versions import MAX_VERSIONS
+from service.exports.survey import Survey
 from service.exports.versions import VersionFiles
 from service.usecases.import_lineage import tool_lineage, version_source
 from service.usecases.model_ports import NewVersion

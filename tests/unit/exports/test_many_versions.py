@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from service.domain.errors import TooLarge
-from service.exports import survey as survey_module
+from service.exports import single_versions as versions_in_files
 from service.exports import versions as versions_module
 from service.exports.survey import ArtifactFile, Survey, survey
 from service.exports.versions import VersionSources
@@ -83,18 +83,18 @@ def test_versions_in_files_of_their_own() -> None:
     rows = [{"mlflow": {"model_version": version(str(n % MANY + 1), name="orders")}} for n in range(MANY + 2000, 0, -1)]
     files: Files = {f"{n}/version.json": row for n, row in enumerate(rows)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(survey_module, "MAX_VERSIONS", 2 * MANY)
+        patch.setattr(versions_in_files, "MAX_VERSIONS", 2 * MANY)
         found = survey(
             members(files | {"model.json": registered_model(version("7", description="known"))}), lambda _: None
         )
-    quickly(lambda: survey_module._attach_versions(found))  # once more changes nothing
+    quickly(lambda: versions_in_files.attach_versions(found.models, found.single_versions))  # once more changes nothing
     numbers = [each.version for each in found.models["orders"].versions]
     assert numbers == list(range(1, MANY + 1))
     assert found.models["orders"].versions[6].description == "known"
 
 
 def test_versions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(survey_module, "MAX_VERSIONS", 2)
+    monkeypatch.setattr(versions_in_files, "MAX_VERSIONS", 2)
     single = {"mlflow": {"model_version": version("3", name="orders")}}
     files: Files = {"model.json": registered_model(version("1"), version("2"))}
     surveyed(files)
