@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.domain.errors import Conflict
+from service.domain.refusals import new_name_taken
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
 from service.stores.registration_tables import registrations as r
@@ -72,7 +72,7 @@ class DeletionWriter:
             sa.select(r.c.model).where(r.c.model == new),
         )
         if self._connection.execute(used).first() is not None:
-            raise Conflict(f"The name {new!r} is taken, or was; choose another.", field="new_name")
+            raise new_name_taken(new)
         self._connection.execute(sa.update(t.models).where(t.models.c.name == name).values(name=new))
         self._connection.execute(sa.update(r).where(r.c.model == name).values(model=new))
         g = m.registered_models

@@ -8,8 +8,8 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from service.domain.errors import Conflict
 from service.domain.layout import experiment_location
+from service.domain.refusals import experiment_name_taken
 from service.exports.records import ExperimentRecord
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
@@ -153,10 +153,7 @@ class _Experiments:
             sa.select(t.experiments.c.workspace).where(t.experiments.c.experiment_id == experiment_id)
         )
         if not set(owners) <= {self._batch.workspace} or not self._is_imported(experiment_id):
-            raise Conflict(
-                f"The experiment name {name!r} is used by someone else; choose another with experiment_name.",
-                field="experiment_name",
-            )
+            raise experiment_name_taken(name)
 
     def _is_imported(self, experiment_id: int) -> bool:
         """Whether an import made it: its artifact location then names the workspace."""

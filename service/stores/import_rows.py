@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 
 from service.domain.errors import Conflict, NotFound
 from service.domain.importing import Import, ImportOptions, ImportSource, ImportState
+from service.domain.refusals import CHANGED_AT_ONCE, idempotency_key_used, not_to_be_retried
 from service.stores import tables as t
 from service.stores.plain import plain
 from service.stores.queue import JobQueue, session_name
@@ -43,7 +44,7 @@ class PostgresImports:
                 self._queue.put(self._connection, new.id)
                 return new
             # What is in the way was added at the same time: look again.
-        raise Conflict("Something else changed the same rows at the same time; try again.")
+        raise Conflict(CHANGED_AT_ONCE)
 
     def _insert(self, new: Import, idempotency_key: str | None) -> bool:
         inserted = self._connection.scalar(
@@ -73,11 +74,7 @@ class PostgresImports:
         used = (t.imports.c.workspace == new.workspace) & (t.imports.c.idempotency_key == idempotency_key)
         other = used & (t.imports.c.key != new.key) & (t.imports.c.received_key != new.key)
         if idempotency_key is not None and self._live(other) is not None:
-            raise Conflict(
-                "This Idempotency-Key was already used with another archive or other options; use a new key.",
-                header="Idempotency-Key",
-                key=idempotency_key,
-            )
+            raise idempotency_key_used(idempotency_key)
 
     def _live(self, condition: sa.ColumnElement[bool]) -> Import | None:
         oldest = sa.select(t.imports).where(condition, t.imports.c.state.in_(_LIVE)).order_by(t.imports.c.created_at)
@@ -127,7 +124,7 @@ class PostgresImports:
                 self._connection.execute(known.values(state=_SAME, same_as=live.id))
                 return self.get(import_id)
             # What was in the way has just been refused: there is room now.
-        raise Conflict("Something else changed the same rows at the same time; try again.")
+        raise Conflict(CHANGED_AT_ONCE)
 
     def progress(self, import_id: str, attempt: int, progress: Mapping[str, int]) -> bool:
         done = self._connection.execute(
@@ -169,10 +166,7 @@ class PostgresImports:
             .returning(t.imports)
         ).one_or_none()
         if again is None:
-            raise Conflict(
-                "Only an import that failed can be tried again, unless its archive has been sent again since.",
-                state=known.state,
-            )
+            raise not_to_be_retried(known.state)
         self._queue.put(self._connection, known.id)
         return _import(again)
 

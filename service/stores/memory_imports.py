@@ -9,6 +9,7 @@ from typing import Any
 
 from service.domain.errors import Conflict, NotFound
 from service.domain.importing import Import, ImportState
+from service.domain.refusals import CHANGED_AT_ONCE, idempotency_key_used, not_to_be_retried
 from service.stores.memory_state import HeldImport, State
 from service.stores.plain import plain
 
@@ -21,17 +22,13 @@ class MemoryImports:
 
     def add(self, new: Import, idempotency_key: str | None) -> Import:
         if new.workspace not in self._state.workspaces or new.id in self._state.imports:
-            raise Conflict("Something else changed the same rows at the same time; try again.")
+            raise Conflict(CHANGED_AT_ONCE)
         if any(
             new.key not in (held.import_.key, held.received_key) and held.import_.workspace == new.workspace
             for held in self._live()
             if idempotency_key is not None and held.idempotency_key == idempotency_key
         ):
-            raise Conflict(
-                "This Idempotency-Key was already used with another archive or other options; use a new key.",
-                header="Idempotency-Key",
-                key=idempotency_key or "",
-            )
+            raise idempotency_key_used(idempotency_key or "")
         for held in self._live():
             if new.key in (held.import_.key, held.received_key):
                 return held.import_
@@ -97,10 +94,7 @@ class MemoryImports:
     def retry(self, import_id: str) -> Import:
         known = self.get(import_id)
         if known.state is not ImportState.FAILED or any(held.import_.key == known.key for held in self._live()):
-            raise Conflict(
-                "Only an import that failed can be tried again, unless its archive has been sent again since.",
-                state=known.state,
-            )
+            raise not_to_be_retried(known.state)
         self._state.queued[import_id] = None
         return self._write(replace(known, state=ImportState.RECEIVED, finished_at=None, problem=None, progress={}))
 

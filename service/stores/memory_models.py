@@ -9,6 +9,14 @@ from datetime import UTC, datetime
 from service.domain.errors import Conflict, NotFound
 from service.domain.layout import version_uri
 from service.domain.model import Lineage, Manifest, ModelVersion, RegisteredModel, Withdrawal
+from service.domain.refusals import (
+    CHANGED_AT_ONCE,
+    is_a_prompt,
+    name_of_another_workspace,
+    new_name_taken,
+    no_version,
+    prompt_name_taken,
+)
 from service.stores.memory_state import HeldModel, HeldPrompt, HeldVersion, MlflowModel, State
 from service.stores.plain import plain
 from service.usecases.model_ports import (
@@ -52,23 +60,13 @@ class MemoryModels:
         held = self._state.versions.get((model, version))
         if held is None or held.deleted:
             self.get(model)
-            raise NotFound("version", str(version), self._absence(model, version))
+            asked = self._state.registrations.get((model, version))
+            raise no_version(model, version, asked.state if asked else None)
         return held.version
-
-    def _absence(self, model: str, version: int) -> str:
-        """Why there is no such version, in a sentence."""
-        asked = self._state.registrations.get((model, version))
-        match asked.state if asked else "":
-            case "pending":
-                return f"Version {version} of {model!r} is still being registered; wait until it is READY."
-            case "failed":
-                return f"Version {version} of {model!r} could not be registered and has no bytes."
-            case _:
-                return f"Model {model!r} has no version {version}."
 
     def delete_version(self, model: str, version: int, by: str, at: datetime) -> None:
         if version not in self.numbers(model):
-            raise NotFound("version", str(version), f"Model {model!r} has no version {version}.")
+            raise no_version(model, version)
         self._bury((model, version))
         theirs = self._state.mlflow_models[model]
         left = {alias: number for alias, number in theirs.aliases.items() if number != version}
@@ -95,7 +93,7 @@ class MemoryModels:
         self.get(model)
         used = {*self._state.models, *self._state.mlflow_models, *(key[0] for key in self._state.registrations)}
         if name in used or self.is_prompt(name):
-            raise Conflict(f"The name {name!r} is taken, or was; choose another.", field="new_name")
+            raise new_name_taken(name)
         self._state.models[name] = self._state.models.pop(model)
         self._state.mlflow_models[name] = self._state.mlflow_models.pop(model)
         for key in [key for key in self._state.versions if key[0] == model]:
@@ -170,14 +168,11 @@ class MemoryModels:
 
     def own(self, name: str, workspace: str, created: int | None) -> bool:
         if workspace and workspace not in self._state.workspaces:
-            raise Conflict("Something else changed the same rows at the same time; try again.")
+            raise Conflict(CHANGED_AT_ONCE)
         if self.owner(name) not in (None, workspace):
-            raise Conflict(
-                f"The model name {name!r} belongs to another workspace; choose another name with model_name.",
-                field="model_name",
-            )
+            raise name_of_another_workspace(name)
         if self.is_prompt(name):
-            raise Conflict(f"{name!r} is a prompt, which has no files; choose another name.", field="model_name")
+            raise is_a_prompt(name, "model_name")
         held = self._state.models.get(name)
         made = held is None or held.deleted
         if made:
@@ -256,11 +251,7 @@ class MemoryModels:
         if self.owner(new.name) not in (None, new.workspace) or (
             self.owner(new.name) is not None and not self.is_prompt(new.name)
         ):
-            raise Conflict(
-                f"The name {new.name!r} of a prompt is taken by someone else or by a model; "
-                "choose another with model_prefix.",
-                field="model_prefix",
-            )
+            raise prompt_name_taken(new.name)
         record = new.record
         for (name, number), held in self._state.prompts.items():
             known = held.record

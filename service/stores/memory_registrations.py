@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from service.domain.errors import ConcurrentChange, Conflict
+from service.domain.errors import ConcurrentChange
 from service.domain.model import Manifest, ModelVersion
+from service.domain.refusals import is_a_prompt
 from service.stores.memory_models import MemoryModels
 from service.stores.memory_state import HeldRegistration, State
 from service.stores.plain import plain
@@ -25,7 +26,7 @@ class MemoryRegistrations:
 
     def begin(self, asked: NewRegistration, wait: int = 0) -> Registration:
         if self._models.is_prompt(asked.model):
-            raise Conflict(f"{asked.model!r} is a prompt, which has no files; choose another name.", field="name")
+            raise is_a_prompt(asked.model, "name")
         self._models.own(asked.model, asked.workspace, None)
         number = self._models.free_number(asked.model)
         key = asked.model, number

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from service.domain.errors import NotFound
 from service.domain.model import Manifest, ManifestFile, ModelVersion, RegisteredModel, Withdrawal
+from service.domain.refusals import no_version
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
 from service.stores.deletion_rows import DeletionWriter
@@ -112,25 +113,18 @@ class PostgresModels:
         ).one_or_none()
         if row is None or row.deleted_at is not None:
             self.get(model)
-            raise NotFound("version", str(version), self._absence(model, version))
+            raise no_version(model, version, self._registration(model, version))
         return version_of(row)
 
-    def _absence(self, model: str, version: int) -> str:
-        """Why there is no such version, in a sentence."""
-        state = self._connection.scalar(
+    def _registration(self, model: str, version: int) -> str | None:
+        """Its state, if the version was asked for over MLflow's API."""
+        return self._connection.scalar(
             sa.select(registrations.c.state).where(registrations.c.model == model, registrations.c.version == version)
         )
-        match state:
-            case "pending":
-                return f"Version {version} of {model!r} is still being registered; wait until it is READY."
-            case "failed":
-                return f"Version {version} of {model!r} could not be registered and has no bytes."
-            case _:
-                return f"Model {model!r} has no version {version}."
 
     def delete_version(self, model: str, version: int, by: str, at: datetime) -> None:
         if version not in self.numbers(model):
-            raise NotFound("version", str(version), f"Model {model!r} has no version {version}.")
+            raise no_version(model, version)
         DeletionWriter(self._connection).version(model, version, by, at)
 
     def delete(self, model: str, by: str, at: datetime) -> Sequence[int]:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from service.domain.errors import Conflict
+from service.domain.refusals import prompt_name_taken
 from service.exports.prompts import RESERVED, PromptRecord
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
@@ -57,11 +57,7 @@ class PromptWriter:
             .returning(m.registered_models.c.name)
         )
         if owner != new.workspace or (made and not fresh):
-            raise Conflict(
-                f"The name {new.name!r} of a prompt is taken by someone else or by a model; "
-                "choose another with model_prefix.",
-                field="model_prefix",
-            )
+            raise prompt_name_taken(new.name)
         if fresh:
             self._connection.execute(sa.insert(m.registered_model_tags).values(**key, key=_IS_PROMPT, value="true"))
 

@@ -9,9 +9,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.domain.errors import ConcurrentChange, Conflict
+from service.domain.errors import ConcurrentChange
 from service.domain.layout import version_uri
 from service.domain.model import Manifest, ModelVersion
+from service.domain.refusals import is_a_prompt
 from service.stores import mlflow_tables as m
 from service.stores.model_rows import PostgresModels
 from service.stores.plain import plain
@@ -38,7 +39,7 @@ class PostgresRegistrations:
 
     def begin(self, asked: NewRegistration, wait: int = 0) -> Registration:
         if self._models.is_prompt(asked.model):
-            raise Conflict(f"{asked.model!r} is a prompt, which has no files; choose another name.", field="name")
+            raise is_a_prompt(asked.model, "name")
         writer = VersionWriter(self._connection)
         writer.own(asked.model, asked.workspace, None)
         number = writer.free_number(asked.model)

@@ -13,6 +13,7 @@ from service.domain.environment import Assignment, Place
 from service.domain.errors import NotFound
 from service.domain.history import ChangeKind, Stay, Transition
 from service.domain.model import ModelVersion
+from service.domain.refusals import no_revision, no_stage, nothing_in
 from service.stores import tables as t
 from service.stores.place_rows import PostgresEnvironments
 from service.stores.version_rows import version_of
@@ -59,7 +60,7 @@ class PostgresStages:
             stages = self._environments.stages_for_share(name)
             for place in sorted(places):
                 if place.environment == name and place.stage not in stages:
-                    raise no_stage(place)
+                    raise no_stage(place.environment, place.stage)
         models = [f"model\n{name}" for name in sorted({place.model for place in places})]
         keys = ["stage\n" + "\n".join(place) for place in sorted(places)]
         # Also before a place's first row exists. One after the other: a single query may evaluate in any order.
@@ -99,7 +100,7 @@ class PostgresStages:
     def change_at(self, place: Place, revision: int) -> Transition:
         found = self._first(_CHANGES.where(t.transitions.c.revision == revision), place)
         if found is None:
-            raise NotFound("revision", str(revision), f"Stage {place.stage!r} has no revision {revision}.")
+            raise no_revision(place.stage, revision)
         return found
 
     def restorable(self, place: Place, below: int, other_than: int | None) -> Transition | None:
@@ -137,7 +138,7 @@ class PostgresStages:
     def _absence(self, environment: str, model: str, stage: str) -> NotFound:
         """Which part of the address leads nowhere."""
         if stage not in self._environments.get(environment).stages:
-            return no_stage(Place(environment, model, stage))
+            return no_stage(environment, stage)
         if (
             self._connection.scalar(
                 sa.select(t.models.c.name).where(t.models.c.name == model, t.models.c.deleted_at.is_(None))
@@ -189,15 +190,6 @@ class PostgresStages:
     def _first(self, query: sa.Select[Any], place: Place) -> Transition | None:
         row = self._connection.execute(query, place._asdict()).one_or_none()
         return None if row is None else _transition(row)
-
-
-def no_stage(place: Place) -> NotFound:
-    return NotFound("stage", place.stage, f"Environment {place.environment!r} has no stage {place.stage!r}.")
-
-
-def nothing_in(place: Place) -> NotFound:
-    where = f"{place.environment}/{place.stage}"
-    return NotFound("assignment", place.stage, f"No version of {place.model!r} is in {where}.")
 
 
 def _transition(row: sa.Row[Any]) -> Transition:

@@ -11,9 +11,9 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
-from service.domain.errors import Conflict
 from service.domain.layout import version_uri
 from service.domain.model import Lineage, Manifest, ModelVersion, Withdrawal
+from service.domain.refusals import is_a_prompt, name_of_another_workspace
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
 from service.stores.plain import plain
@@ -84,14 +84,11 @@ class VersionWriter:
         if made and workspace == self._connection.scalar(
             sa.select(t.prompts.c.workspace).where(t.prompts.c.name == name)
         ):
-            raise Conflict(f"{name!r} is a prompt, which has no files; choose another name.", field="model_name")
+            raise is_a_prompt(name, "model_name")
         if made and mlflow_has_model(self._connection, name):
             owner = None  # MLflow had it, without a workspace
         if (owner or "") != workspace:
-            raise Conflict(
-                f"The model name {name!r} belongs to another workspace; choose another name with model_name.",
-                field="model_name",
-            )
+            raise name_of_another_workspace(name)
         at = created or _now_ms()
         self._connection.execute(
             insert(cast(sa.Table, m.registered_models))
