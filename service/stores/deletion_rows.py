@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from service.domain.refusals import new_name_taken
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
+from service.stores.milliseconds import milliseconds
 from service.stores.registration_tables import registrations as r
 from service.stores.view_rows import DELETED
 
@@ -39,7 +40,7 @@ class DeletionWriter:
             .where(here)
             .values(
                 current_stage=DELETED,
-                last_updated_time=round(at.timestamp() * 1000),
+                last_updated_time=milliseconds(at),
                 description=None,
                 user_id=None,
                 source="REDACTED-SOURCE-PATH",
@@ -79,7 +80,7 @@ class DeletionWriter:
         self._connection.execute(
             sa.update(g)
             .where(g.c.workspace == m.WORKSPACE, g.c.name == name)
-            .values(name=new, last_updated_time=round(at.timestamp() * 1000))
+            .values(name=new, last_updated_time=milliseconds(at))
         )
 
     def numbers(self, model: str) -> Sequence[int]:

@@ -9,13 +9,14 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from service.domain.layout import experiment_location
+from service.domain.model import is_older
 from service.domain.refusals import experiment_name_taken
 from service.exports.records import ExperimentRecord
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
 from service.stores.plain import plain
 from service.stores.tally import Tally
-from service.stores.version_rows import is_older, upsert
+from service.stores.version_rows import upsert
 from service.usecases.tracking_ports import TrackingBatch
 
 RUNS_ASKED = 1000

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from service.domain.errors import Conflict, NotFound
 from service.domain.layout import version_uri
-from service.domain.model import Lineage, Manifest, ModelVersion, RegisteredModel, Withdrawal
+from service.domain.model import Lineage, Manifest, ModelVersion, RegisteredModel, Withdrawal, free_number, is_older
 from service.domain.refusals import (
     CHANGED_AT_ONCE,
     is_a_prompt,
@@ -18,6 +18,7 @@ from service.domain.refusals import (
     prompt_name_taken,
 )
 from service.stores.memory_state import HeldModel, HeldPrompt, HeldVersion, MlflowModel, State
+from service.stores.milliseconds import milliseconds
 from service.stores.plain import plain
 from service.usecases.model_ports import (
     LoggedModelInfo,
@@ -28,8 +29,6 @@ from service.usecases.model_ports import (
     RunInfo,
 )
 from service.usecases.view_ports import Key, KnownVersion
-
-_LINEAGE_FIELDS = {field.name for field in fields(Lineage)}
 
 
 class MemoryModels:
@@ -184,7 +183,7 @@ class MemoryModels:
         known = self._state.mlflow_models.get(name)
         held = self._state.models.get(name)
         last = held.lineage.get("exported_at") if held else None
-        if known is None or _older(details.lineage.get("exported_at"), last):
+        if known is None or is_older(details.lineage, last):
             return False
         if held is not None and details.lineage:
             self._state.models[name] = replace(held, lineage=plain(details.lineage))
@@ -198,7 +197,7 @@ class MemoryModels:
         return self._state.mlflow_models[name] != known
 
     def update_version(self, version: ModelVersion, new: NewVersion) -> bool:
-        if _older(new.lineage.get("exported_at"), version.lineage.exported_at):
+        if is_older(new.lineage, version.lineage.exported_at):
             return False
         held = self._state.versions[version.model, version.version]
         said = {key: new.lineage.get(key) for key in ("original_stage", "exported_at") if key in new.lineage}
@@ -224,7 +223,9 @@ class MemoryModels:
         if existing is not None:
             return existing
         version = self.write(new, self.free_number(new.model, new.number))
-        self._state.known[version.model, version.version] = _known(new, version)
+        self._state.known[version.model, version.version] = known_version(
+            new, version.version, version_uri(version.digest), milliseconds(version.created_at)
+        )
         return version
 
     def write(self, new: NewVersion, number: int) -> ModelVersion:
@@ -240,7 +241,7 @@ class MemoryModels:
             created_at=datetime.now(UTC),
             flavors=plain(new.flavors),
             signature=plain(new.signature),
-            lineage=Lineage(**{key: value for key, value in plain(new.lineage).items() if key in _LINEAGE_FIELDS}),
+            lineage=Lineage.of(plain(new.lineage)),
         )
         self._state.manifests[version.digest] = new.manifest
         held = HeldVersion(version, new.workspace, new.original_model, new.original_version, dict(new.tags or {}))
@@ -263,7 +264,7 @@ class MemoryModels:
                 self._state.prompts[name, number] = replace(held, record=replace(known, tags=tags))
                 return PromptVersion(name, number, "updated" if changed else "skipped")
         taken = {number for name, number in self._state.prompts if name == new.name}
-        number = max(taken) + 1 if record.version in taken else record.version
+        number = free_number(taken, record.version)
         self._state.prompts[new.name, number] = HeldPrompt(new.workspace, record)
         return PromptVersion(new.name, number, "created")
 
@@ -283,25 +284,23 @@ class MemoryModels:
         """One that no version has or had."""
         taken = {number for name, number in (*self._state.versions, *self._state.registrations) if name == model}
         taken |= self._state.mlflow_models[model].versions
-        return wanted if wanted is not None and wanted not in taken else max(taken, default=0) + 1
+        return free_number(taken, wanted)
 
 
-def _known(new: NewVersion, version: ModelVersion) -> KnownVersion:
-    created = new.creation_time or round(version.created_at.timestamp() * 1000)
+def known_version(new: NewVersion, number: int, source: str, now: int) -> KnownVersion:
+    """As MLflow's row has it; `now` is in milliseconds since 1970."""
+    created = new.creation_time or now
     return KnownVersion(
-        model=version.model,
-        version=version.version,
+        model=new.model,
+        version=number,
         created=created,
         updated=new.last_updated_time or created,
         description=new.description or None,
         user=new.user or None,
-        source=version_uri(version.digest),
+        source=source,
         run_id=new.run_id or None,
         run_link=new.run_link or None,
         status=new.status,
         status_message=new.status_message or None,
+        tags=dict(new.tags or {}),
     )
-
-
-def _older(exported_at: int | None, than: int | None) -> bool:
-    return exported_at is not None and than is not None and exported_at < than

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,12 +9,12 @@ from typing import Any
 from service.domain.errors import ConcurrentChange
 from service.domain.model import Manifest, ModelVersion
 from service.domain.refusals import is_a_prompt
-from service.stores.memory_models import MemoryModels
+from service.stores.memory_models import MemoryModels, known_version
 from service.stores.memory_state import HeldRegistration, State
+from service.stores.milliseconds import now_ms
 from service.stores.plain import plain
-from service.usecases.model_ports import NewVersion
 from service.usecases.registration_ports import NewRegistration, Registration
-from service.usecases.view_ports import Key, KnownVersion
+from service.usecases.view_ports import Key
 from service.usecases.view_versions import FAILED, PENDING, READY
 
 
@@ -32,21 +31,8 @@ class MemoryRegistrations:
         key = asked.model, number
         registration = Registration(number, 0, replace(asked, lineage=plain(asked.lineage)))
         self._state.registrations[key] = HeldRegistration(registration)
-        now = time.time_ns() // 1_000_000
-        self._state.known[key] = KnownVersion(
-            model=asked.model,
-            version=number,
-            created=now,
-            updated=now,
-            description=asked.description or None,
-            user=asked.actor or None,
-            source=asked.source,
-            run_id=asked.run_id or None,
-            run_link=asked.run_link or None,
-            status=PENDING,
-            status_message=None,
-            tags=dict(asked.tags),
-        )
+        new = asked.as_version(Manifest(()), {}, None, PENDING)
+        self._state.known[key] = known_version(new, number, asked.source, now_ms())
         self._state.registering[key] = None
         return registration
 
@@ -68,19 +54,7 @@ class MemoryRegistrations:
     ) -> ModelVersion:
         if not self._end(registration, "ready", status=READY):
             raise ConcurrentChange("Another attempt registers the version, or it was deleted.")
-        asked = registration.asked
-        new = NewVersion(
-            model=asked.model,
-            workspace=asked.workspace,
-            manifest=manifest,
-            run_id=asked.run_id,
-            created_by=asked.actor,
-            flavors=flavors,
-            signature=signature,
-            lineage=asked.lineage,
-            description=asked.description,
-            tags=asked.tags,
-        )
+        new = registration.asked.as_version(manifest, flavors, signature, READY)
         return self._models.write(new, registration.version)
 
     def fail(self, registration: Registration, message: str) -> bool:

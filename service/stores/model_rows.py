@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.domain.errors import NotFound
-from service.domain.model import Manifest, ManifestFile, ModelVersion, RegisteredModel, Withdrawal
+from service.domain.model import Manifest, ManifestFile, ModelVersion, RegisteredModel, Withdrawal, is_older
 from service.domain.refusals import no_version
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
@@ -17,7 +17,7 @@ from service.stores.deletion_rows import DeletionWriter
 from service.stores.plain import plain
 from service.stores.prompt_rows import PromptWriter
 from service.stores.registration_tables import registrations
-from service.stores.version_rows import VersionWriter, is_older, mlflow_has_model, upsert, version_of
+from service.stores.version_rows import VersionWriter, mlflow_has_model, upsert, version_of
 from service.usecases.model_ports import (
     LoggedModelInfo,
     ModelDetails,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -12,15 +12,14 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from service.domain.layout import version_uri
-from service.domain.model import Lineage, Manifest, ModelVersion, Withdrawal
+from service.domain.model import Lineage, Manifest, ModelVersion, Withdrawal, free_number, is_older
 from service.domain.refusals import is_a_prompt, name_of_another_workspace
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
+from service.stores.milliseconds import milliseconds, now_ms
 from service.stores.plain import plain
 from service.stores.registration_tables import registrations
 from service.usecases.model_ports import NewVersion
-
-_LINEAGE_FIELDS = {field.name for field in fields(Lineage)}
 
 
 class VersionWriter:
@@ -37,7 +36,7 @@ class VersionWriter:
             return existing
         version = self.write(new, self.free_number(new.model, new.number))
         source = version_uri(version.digest)
-        self.write_mlflow(new, version.version, source, source, round(version.created_at.timestamp() * 1000))
+        self.write_mlflow(new, version.version, source, source, milliseconds(version.created_at))
         return version
 
     def write(self, new: NewVersion, number: int) -> ModelVersion:
@@ -89,7 +88,7 @@ class VersionWriter:
             owner = None  # MLflow had it, without a workspace
         if (owner or "") != workspace:
             raise name_of_another_workspace(name)
-        at = created or _now_ms()
+        at = created or now_ms()
         self._connection.execute(
             insert(cast(sa.Table, m.registered_models))
             .values(workspace=m.WORKSPACE, name=name, creation_time=at, last_updated_time=at)
@@ -165,7 +164,7 @@ class VersionWriter:
             (r.c.version, r.c.model == model),
         ):
             taken.update(self._connection.scalars(sa.select(column).where(here)))
-        return wanted if wanted is not None and wanted not in taken else max(taken, default=0) + 1
+        return free_number(taken, wanted)
 
     def _add_manifest(self, manifest: Manifest) -> None:
         files = json.loads(manifest.document())["files"]
@@ -208,12 +207,6 @@ class VersionWriter:
             self._connection.execute(sa.insert(table), listed)
 
 
-def is_older(lineage: Mapping[str, Any], than: int | None) -> bool:
-    """Whether an export was written before another one that was taken in already (both may not say)."""
-    exported_at = lineage.get("exported_at")
-    return exported_at is not None and than is not None and exported_at < than
-
-
 def upsert(
     connection: sa.Connection, table: sa.TableClause, value: str, rows: Sequence[dict[str, Any]], keys: Sequence[str]
 ) -> int:
@@ -234,7 +227,6 @@ def mlflow_has_model(connection: sa.Connection, name: str) -> bool:
 
 
 def version_of(row: sa.Row[Any]) -> ModelVersion:
-    known = {key: value for key, value in row.lineage.items() if key in _LINEAGE_FIELDS}
     withdrawn = None
     if row.withdrawn_at is not None:
         withdrawn = Withdrawal(row.withdrawn_reason, row.withdrawn_by, row.withdrawn_at)
@@ -249,10 +241,6 @@ def version_of(row: sa.Row[Any]) -> ModelVersion:
         created_at=row.created_at,
         flavors=row.flavors,
         signature=row.signature,
-        lineage=Lineage(**known),
+        lineage=Lineage.of(row.lineage),
         withdrawn=withdrawn,
     )
-
-
-def _now_ms() -> int:
-    return round(datetime.now(UTC).timestamp() * 1000)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from service.domain.model import Manifest, ModelVersion
+from service.usecases.model_ports import NewVersion
 from service.usecases.view_ports import Key
 
 
@@ -30,6 +31,25 @@ class NewRegistration:
     description: str = ""
     run_link: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    def as_version(
+        self, manifest: Manifest, flavors: Mapping[str, Any], signature: Mapping[str, Any] | None, status: str
+    ) -> NewVersion:
+        return NewVersion(
+            model=self.model,
+            workspace=self.workspace,
+            manifest=manifest,
+            run_id=self.run_id,
+            created_by=self.actor,
+            flavors=flavors,
+            signature=signature,
+            lineage=self.lineage,
+            description=self.description,
+            user=self.actor,
+            run_link=self.run_link,
+            tags=self.tags,
+            status=status,
+        )
 
 
 @dataclass(frozen=True)
