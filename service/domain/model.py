@@ -94,6 +94,11 @@ def is_older(lineage: Mapping[str, Any], than: int | None) -> bool:
     return exported_at is not None and than is not None and exported_at < than
 
 
+def restated(lineage: Mapping[str, Any]) -> dict[str, Any]:
+    """What a later export says anew of a version that is here already, as far as it speaks of it."""
+    return {key: lineage[key] for key in ("original_stage", "exported_at") if key in lineage}
+
+
 def free_number(taken: Collection[int], wanted: int | None = None) -> int:
     """The wanted number of a version when nobody has or had it, otherwise the next after the highest."""
     return wanted if wanted is not None and wanted not in taken else max(taken, default=0) + 1

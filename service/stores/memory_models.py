@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 from service.domain.errors import Conflict, NotFound
 from service.domain.layout import version_uri
-from service.domain.model import Lineage, Manifest, ModelVersion, RegisteredModel, Withdrawal, free_number, is_older
+from service.domain.model import (
+    Lineage,
+    Manifest,
+    ModelVersion,
+    RegisteredModel,
+    Withdrawal,
+    free_number,
+    is_older,
+    restated,
+)
 from service.domain.refusals import (
     CHANGED_AT_ONCE,
     is_a_prompt,
@@ -18,7 +27,7 @@ from service.domain.refusals import (
     prompt_name_taken,
 )
 from service.stores.memory_state import HeldModel, HeldPrompt, HeldVersion, MlflowModel, State
-from service.stores.milliseconds import milliseconds
+from service.stores.milliseconds import milliseconds, now_ms
 from service.stores.plain import plain
 from service.usecases.model_ports import (
     LoggedModelInfo,
@@ -176,7 +185,8 @@ class MemoryModels:
         made = held is None or held.deleted
         if made:
             self._state.models[name] = HeldModel(workspace, datetime.now(UTC))
-        self._state.mlflow_models.setdefault(name, MlflowModel())
+        at = created or now_ms()
+        self._state.mlflow_models.setdefault(name, MlflowModel(creation_time=at, last_updated_time=at))
         return made
 
     def set_details(self, name: str, details: ModelDetails) -> bool:
@@ -192,7 +202,8 @@ class MemoryModels:
             description=details.description or known.description,
             tags={**known.tags, **details.tags},
             aliases={**known.aliases, **details.aliases},
-            last_updated_time=max(known.last_updated_time, details.last_updated_time or 0),
+            creation_time=_pick(min, known.creation_time, details.creation_time),
+            last_updated_time=_pick(max, known.last_updated_time, details.last_updated_time),
         )
         return self._state.mlflow_models[name] != known
 
@@ -200,22 +211,24 @@ class MemoryModels:
         if is_older(new.lineage, version.lineage.exported_at):
             return False
         held = self._state.versions[version.model, version.version]
-        said = {key: new.lineage.get(key) for key in ("original_stage", "exported_at") if key in new.lineage}
         changed = replace(
             held,
-            version=replace(version, description=new.description, lineage=replace(version.lineage, **plain(said))),
+            version=replace(
+                version, description=new.description, lineage=replace(version.lineage, **plain(restated(new.lineage)))
+            ),
             tags={**held.tags, **(new.tags or {})},
         )
         self._state.versions[version.model, version.version] = changed
         known = self._state.known[version.model, version.version]
-        self._state.known[version.model, version.version] = replace(
+        updated = replace(
             known,
             description=new.description or None,
             status=new.status,
-            updated=max(known.updated or 0, new.last_updated_time or 0),
+            updated=_pick(max, known.updated, new.last_updated_time),
         )
-        before = (version.description, version.lineage.original_stage, held.tags)
-        return before != (new.description, changed.version.lineage.original_stage, changed.tags)
+        self._state.known[version.model, version.version] = updated
+        before = (version.description, version.lineage.original_stage, held.tags, known)
+        return before != (new.description, changed.version.lineage.original_stage, changed.tags, updated)
 
     def add_version(self, new: NewVersion) -> ModelVersion:
         self.own(new.model, new.workspace, new.creation_time)
@@ -285,6 +298,12 @@ class MemoryModels:
         taken = {number for name, number in (*self._state.versions, *self._state.registrations) if name == model}
         taken |= self._state.mlflow_models[model].versions
         return free_number(taken, wanted)
+
+
+def _pick(which: Callable[[Sequence[int]], int], *times: int | None) -> int | None:
+    """The one of these times, as far as they are known."""
+    said = [time for time in times if time is not None]
+    return which(said) if said else None
 
 
 def known_version(new: NewVersion, number: int, source: str, now: int) -> KnownVersion:

@@ -13,7 +13,7 @@ from service.stores.memory_models import MemoryModels, known_version
 from service.stores.memory_state import HeldRegistration, State
 from service.stores.milliseconds import now_ms
 from service.stores.plain import plain
-from service.usecases.registration_ports import NewRegistration, Registration
+from service.usecases.registration_ports import MAX_MESSAGE, NewRegistration, Registration
 from service.usecases.view_ports import Key
 from service.usecases.view_versions import FAILED, PENDING, READY
 
@@ -58,7 +58,7 @@ class MemoryRegistrations:
         return self._models.write(new, registration.version)
 
     def fail(self, registration: Registration, message: str) -> bool:
-        return self._end(registration, "failed", status=FAILED, status_message=message[:500])
+        return self._end(registration, "failed", status=FAILED, message=message[:MAX_MESSAGE])
 
     def requeue(self) -> Sequence[Key]:
         held = self._state.registrations.items()
@@ -66,11 +66,12 @@ class MemoryRegistrations:
         self._state.registering.update(dict.fromkeys(lost))
         return lost
 
-    def _end(self, registration: Registration, state: str, **told: str) -> bool:
+    def _end(self, registration: Registration, state: str, status: str, message: str | None = None) -> bool:
         key = registration.asked.model, registration.version
         held = self._state.registrations.get(key)
         if held is None or held.state != "pending" or held.registration.attempt != registration.attempt:
             return False
         self._state.registrations[key] = replace(held, state=state)
-        self._state.known[key] = replace(self._state.known[key], **told)  # type: ignore[arg-type]  # names of text fields
+        known = self._state.known[key]
+        self._state.known[key] = replace(known, status=status, status_message=message, updated=now_ms())
         return True

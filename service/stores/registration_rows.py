@@ -19,12 +19,10 @@ from service.stores.plain import plain
 from service.stores.queue import JobQueue
 from service.stores.registration_tables import registrations as r
 from service.stores.version_rows import VersionWriter
-from service.usecases.registration_ports import NewRegistration, Registration
+from service.usecases.registration_ports import MAX_MESSAGE, NewRegistration, Registration
 from service.usecases.view_ports import Key
 from service.usecases.view_versions import FAILED, PENDING, READY
 
-MAX_MESSAGE = 500
-"""As MLflow's table has it."""
 _PENDING = r.c.state == "pending"
 
 

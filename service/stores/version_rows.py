@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from service.domain.layout import version_uri
-from service.domain.model import Lineage, Manifest, ModelVersion, Withdrawal, free_number, is_older
+from service.domain.model import Lineage, Manifest, ModelVersion, Withdrawal, free_number, is_older, restated
 from service.domain.refusals import is_a_prompt, name_of_another_workspace
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
@@ -103,7 +103,7 @@ class VersionWriter:
             return False
         v, g = t.versions, m.model_versions
         ours = (v.c.model == version.model) & (v.c.version == version.version)
-        said = {key: lineage.get(key) for key in ("original_stage", "exported_at")}
+        said = restated(lineage)
         self._connection.execute(sa.update(v).where(ours).values(lineage=v.c.lineage.concat(sa.cast(said, JSONB))))
         described = self._connection.execute(
             sa.update(v)
@@ -135,7 +135,8 @@ class VersionWriter:
             ],
             ["workspace", "key", "name", "version"],
         )
-        staged = version.lineage.original_stage != said["original_stage"]
+        stage = version.lineage.original_stage
+        staged = stage != said.get("original_stage", stage)
         return bool(done.rowcount or described.rowcount or tags or staged)
 
     def _already(self, new: NewVersion) -> ModelVersion | None:

@@ -10,6 +10,9 @@ from service.domain.model import Manifest, ModelVersion
 from service.usecases.model_ports import NewVersion
 from service.usecases.view_ports import Key
 
+MAX_MESSAGE = 500
+"""Characters of why a version could not be registered, as many as MLflow's table has room for."""
+
 
 @dataclass(frozen=True)
 class NewRegistration:
