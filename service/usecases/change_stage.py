@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from service.domain.audit import Change
 from service.domain.environment import Place
@@ -103,17 +105,17 @@ def record_promotion(tx: Transaction, by: Principal, now: datetime, action: str,
         "needed_approvals": promotion.needed,
         "problem": promotion.problem,
     }
-    record(
-        tx,
-        Change(
-            action,
-            by,
-            environment=promotion.environment,
-            model=promotion.model,
-            subject=promotion.stage,
-            after=after,
-        ),
-        now,
+    record(tx, promotion_changed(action, by, promotion, after), now)
+
+
+def promotion_changed(action: str, by: Principal, promotion: Promotion, after: Mapping[str, Any]) -> Change:
+    return Change(
+        action,
+        by,
+        environment=promotion.environment,
+        model=promotion.model,
+        subject=promotion.stage,
+        after=after,
     )
 
 
