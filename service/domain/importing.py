@@ -95,6 +95,34 @@ class Import:
     created_by_id: str = ""
     request_id: str = ""
 
+    @classmethod
+    def received(
+        cls,
+        by: Principal,
+        at: datetime,
+        id: str,
+        workspace: str,
+        key: str,
+        options: ImportOptions,
+        digest: str,
+        size: int,
+        source: ImportSource = ImportSource(),
+    ) -> Import:
+        return cls(
+            id=id,
+            workspace=workspace,
+            key=key,
+            state=ImportState.RECEIVED,
+            options=options,
+            archive_digest=digest,
+            archive_size=size,
+            created_by=by.name,
+            created_by_id=by.token_id,
+            request_id=by.request_id,
+            created_at=at,
+            source=source,
+        )
+
     @property
     def requester(self) -> Principal:
         """Whoever sent the archive, as the one who does what the import does."""
