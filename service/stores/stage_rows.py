@@ -117,36 +117,20 @@ class PostgresStages:
         return self._first(query.limit(1), place)
 
     def current(self, environment: str, model: str, stage: str) -> tuple[Assignment, ModelVersion]:
-        row = self._connection.execute(
-            _CURRENT, {"environment": environment, "model": model, "stage": stage}
-        ).one_or_none()
+        place = Place(environment, model, stage)
+        row = self._connection.execute(_CURRENT, place._asdict()).one_or_none()
         if row is None:
-            raise self._absence(environment, model, stage)
-        assignment = Assignment(
-            environment=environment,
-            model=model,
-            stage=stage,
-            version=row.version,
-            digest=row.digest,
-            revision=row.revision,
-            assigned_by=row.assigned_by,
-            assigned_at=row.assigned_at,
-            comment=row.comment,
-        )
-        return assignment, version_of(row)
+            raise self._absence(place)
+        return assignment_of(place, row), version_of(row)
 
-    def _absence(self, environment: str, model: str, stage: str) -> NotFound:
+    def _absence(self, place: Place) -> NotFound:
         """Which part of the address leads nowhere."""
-        if stage not in self._environments.get(environment).stages:
-            return no_stage(environment, stage)
-        if (
-            self._connection.scalar(
-                sa.select(t.models.c.name).where(t.models.c.name == model, t.models.c.deleted_at.is_(None))
-            )
-            is None
-        ):
-            return NotFound("model", model)
-        return nothing_in(Place(environment, model, stage))
+        if place.stage not in self._environments.get(place.environment).stages:
+            return no_stage(place.environment, place.stage)
+        there = sa.select(t.models.c.name).where(t.models.c.name == place.model, t.models.c.deleted_at.is_(None))
+        if self._connection.scalar(there) is None:
+            return NotFound("model", place.model)
+        return nothing_in(place)
 
     def list(self, environment: str) -> Sequence[Assignment]:
         query = _ASSIGNED.where(t.assignments.c.environment == environment)
@@ -190,6 +174,18 @@ class PostgresStages:
     def _first(self, query: sa.Select[Any], place: Place) -> Transition | None:
         row = self._connection.execute(query, place._asdict()).one_or_none()
         return None if row is None else _transition(row)
+
+
+def assignment_of(place: Place, row: Any) -> Assignment:
+    return Assignment(
+        *place,
+        version=row.version,
+        digest=row.digest,
+        revision=row.revision,
+        assigned_by=row.assigned_by,
+        assigned_at=row.assigned_at,
+        comment=row.comment,
+    )
 
 
 def _transition(row: sa.Row[Any]) -> Transition:
