@@ -48,6 +48,8 @@ def add_policies(api: APIBlueprint, parts: Parts) -> None:
         """Every policy that the environment had, the newest first."""
         return _history(parts, path.environment, "", query)
 
+
+def add_model_policies(api: APIBlueprint, parts: Parts) -> None:
     @api.put(MODEL, tags=[POLICIES], responses=PUT)
     @admin()
     def put_model_policy(path: pp.ModelPolicyPath, body: pp.PolicyIn, header: pp.PolicyHeaders) -> Response:
