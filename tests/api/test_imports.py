@@ -1,81 +1,20 @@
-"""Imports: sent, waited for, sent again, cancelled, listed."""
+"""Imports: sent, sent again, in every packing, and listed."""
 
 from __future__ import annotations
 
-import hashlib
 import io
-import sys
-import threading
-import time
-import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from typing import Any
 
-import pytest
-import zstandard
 from flask.testing import FlaskClient
 
-from service.domain.errors import Unavailable
-from service.usecases.run_import import Importer
 from service.wiring import Parts
 from tests.api.conftest import ORDERS, OTHER_RUN
-from tests.api.matching import DIGEST, ID, NOW
+from tests.api.importing import IMPORTS, NO_OPTIONS, PACKINGS, archives, counted, received
+from tests.api.matching import DIGEST, NOW
 from tests.api.problems import problem
-from tests.api.traces import Unchanged, traces
-from tests.small_exports import RUN, Document, changed, encoded, experiment, model_export, packed, run
-
-IMPORTS = "/v1/workspaces/dev/imports"
-NO_OPTIONS = {"experiment_name": "", "model_name": "", "model_prefix": "", "register": "", "environment": ""}
-
-
-def received(**fields: Any) -> dict[str, Any]:
-    return {
-        "id": ID,
-        "workspace": "dev",
-        "state": "received",
-        "options": NO_OPTIONS,
-        "archive_digest": "sha256:" + hashlib.sha256(ORDERS).hexdigest(),
-        "archive_size": len(ORDERS),
-        "s3": None,
-        "created_by": "test",
-        "created_at": NOW,
-        "started_at": None,
-        "finished_at": None,
-        "attempts": 0,
-        "progress": {},
-        "report": None,
-        "problem": None,
-        **fields,
-    }
-
-
-def counted(created: int, **others: int) -> dict[str, int]:
-    counts = {"created": created, "updated": 0, "skipped": 0, "failed": 0, **others}
-    return {**counts, "found": sum(counts.values())}
-
-
-@contextmanager
-def worker(run_imports: Callable[[], int]) -> Iterator[None]:
-    """Does the worker's work beside the requests of the block."""
-    stop = threading.Event()
-
-    def work() -> None:
-        while not stop.wait(0.05):
-            run_imports()
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-
-
-def archives(parts: Parts) -> list[str]:
-    return [info.key for info in parts.objects.list("imports/")]
+from tests.api.traces import Unchanged
+from tests.small_exports import RUN, model_export, packed, run
 
 
 def test_an_export_is_sent_and_taken_in(places: FlaskClient, parts: Parts, run_imports: Callable[[], int]) -> None:
@@ -205,97 +144,6 @@ def test_idempotency_key(places: FlaskClient, run_imports: Callable[[], int], no
         assert places.post(IMPORTS, data=ORDERS, headers=headers).status_code == 200
 
 
-def test_waiting_for_the_result(places: FlaskClient, run_imports: Callable[[], int]) -> None:
-    with worker(run_imports):
-        waited = places.post(IMPORTS, data=ORDERS, headers={"Prefer": "respond-async, wait=60"})
-    assert waited.status_code == 201
-    assert waited.get_json()["state"] == "done"
-    assert places.get(waited.headers["Location"]).get_json() == waited.get_json()
-
-
-def test_waiting_ends(places: FlaskClient) -> None:
-    for prefer, seconds in (("wait=0", 0.0), ("wait=1", 1.0), ("wait=never", 0.0), ("return=minimal", 0.0), ("", 0.0)):
-        begun = time.monotonic()
-        response = places.post(IMPORTS, data=ORDERS, headers={"Prefer": prefer})
-        assert (response.status_code, response.get_json()["state"]) == (202, "received")
-        assert seconds <= time.monotonic() - begun < seconds + 5
-
-
-def test_waiting_for_a_refusal(places: FlaskClient, run_imports: Callable[[], int]) -> None:
-    archive = packed({"readme.txt": b"hello"})
-    with worker(run_imports):
-        refused = places.post(IMPORTS, data=archive, headers={"Prefer": "wait=60"})
-    document = problem(refused, 422, "export-refused")
-    assert refused.headers["Location"] == f"/v1/imports/{document['import']}"
-    shown = places.get(refused.headers["Location"])
-    assert shown.status_code == 200
-    body = shown.get_json()
-    assert (body["state"], body["report"]) == ("refused", None)
-    assert {**body["problem"], "import": body["id"]} == document
-    again = places.post(IMPORTS, data=archive)
-    assert again.status_code == 202, "what was refused may be sent again"
-    assert again.get_json()["id"] != body["id"]
-
-
-def test_waiting_for_what_is_cancelled(places: FlaskClient) -> None:
-    def cancel() -> None:
-        while not (listed := other.get(IMPORTS).get_json()["imports"]):
-            time.sleep(0.05)
-        other.delete(f"/v1/imports/{listed[0]['id']}")
-
-    other = places.application.test_client()
-    other.environ_base.update(places.environ_base)
-    thread = threading.Thread(target=cancel)
-    thread.start()
-    response = places.post(IMPORTS, data=ORDERS, headers={"Prefer": "wait=60"})
-    thread.join()
-    document = problem(response, 409, "conflict")
-    assert places.get(f"/v1/imports/{document['import']}").get_json()["state"] == "cancelled"
-
-
-def test_cancelling(places: FlaskClient, parts: Parts, importer: Importer, run_imports: Callable[[], int]) -> None:
-    sent = places.post(IMPORTS, data=ORDERS)
-    cancelled = places.delete(sent.headers["Location"])
-    assert cancelled.status_code == 200
-    assert cancelled.get_json() == received(id=sent.get_json()["id"], state="cancelled", finished_at=NOW)
-    assert places.delete(sent.headers["Location"]).get_json() == cancelled.get_json()
-    assert run_imports() == 0
-    assert importer.run(sent.get_json()["id"]) is None, "its job is still there"
-    assert archives(parts) == []
-    again = places.post(IMPORTS, data=ORDERS)
-    assert again.get_json()["id"] != sent.get_json()["id"], "what was cancelled may be sent again"
-    assert run_imports() == 1
-    done = places.get(again.headers["Location"]).get_json()
-    assert places.delete(again.headers["Location"]).get_json() == done, "what is final stays as it is"
-
-
-def test_an_import_that_failed(places: FlaskClient, parts: Parts, importer: Importer) -> None:
-    """After the last attempt: the archive stays for whoever looks into it, and the export may be sent again."""
-    sent = places.post(IMPORTS, data=ORDERS)
-    assert problem(places.post(f"{sent.headers['Location']}/retry"), 409, "conflict")["state"] == "received"
-    importer.give_up(sent.get_json()["id"], Unavailable("The database does not answer.", part="postgres"))
-    failed = places.get(sent.headers["Location"]).get_json()
-    assert (failed["state"], failed["finished_at"], failed["report"]) == ("failed", NOW, None)
-    assert failed["problem"] == {
-        "type": "urn:model-registry:problem:unavailable",
-        "title": "A needed part does not answer",
-        "status": 503,
-        "detail": "The database does not answer.",
-        "part": "postgres",
-    }
-    assert importer.run(failed["id"]) is None
-    assert archives(parts) == [f"imports/{failed['id']}/archive"]
-    again = places.post(IMPORTS, data=ORDERS)
-    assert again.get_json()["id"] != failed["id"]
-    problem(places.post(f"{sent.headers['Location']}/retry"), 409, "conflict")
-    places.delete(again.headers["Location"])
-    retried = places.post(f"{sent.headers['Location']}/retry")
-    assert (retried.status_code, retried.headers["Location"]) == (202, sent.headers["Location"])
-    assert retried.get_json() == received(id=failed["id"])
-    assert importer.run(failed["id"]) == "done"
-    assert archives(parts) == [f"imports/{again.get_json()['id']}/archive"], "of the one whose job has not run yet"
-
-
 def test_the_same_archive_at_the_same_time(places: FlaskClient, parts: Parts, run_imports: Callable[[], int]) -> None:
     def send(_: int) -> tuple[int, str]:
         client = places.application.test_client()
@@ -344,26 +192,6 @@ def test_what_is_not_there(places: FlaskClient, nothing_left: Unchanged) -> None
         problem(response, 404, "environment-not-found", name="absent")
 
 
-def tar_of(files: dict[str, Any]) -> bytes:
-    return packed(files, "w")
-
-
-def zip_of(files: dict[str, Any]) -> bytes:
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path, content in files.items():
-            archive.writestr(path, encoded(content))
-    return target.getvalue()
-
-
-PACKINGS: dict[str, Callable[[dict[str, Any]], bytes]] = {
-    "tar": tar_of,
-    "tar.gz": packed,
-    "tar.zst": lambda files: zstandard.compress(tar_of(files)),
-    "zip": zip_of,
-}
-
-
 def test_every_packing_and_any_content_type(places: FlaskClient, run_imports: Callable[[], int]) -> None:
     """curl calls every body a form, other clients know better or say nothing."""
     types = ("application/x-www-form-urlencoded", "application/gzip", "", "application/octet-stream")
@@ -384,78 +212,3 @@ def test_a_body_without_a_length(places: FlaskClient, parts: Parts, run_imports:
     assert sent.get_json() == received()
     run_imports()
     assert places.get(sent.headers["Location"]).get_json()["state"] == "done"
-
-
-def test_central_names(places: FlaskClient, run_imports: Callable[[], int]) -> None:
-    query = {"experiment_name": "/Central/Ünïcode 😀", "model_name": "central orders"}
-    sent = places.post(IMPORTS, data=packed({"experiment.json": experiment(), **model_export()}), query_string=query)
-    run_imports()
-    report = places.get(sent.headers["Location"]).get_json()["report"]
-    assert [row["name"] for row in report["experiments"]] == ["/Central/Ünïcode 😀"]
-    assert [(row["model"], row["original_model"]) for row in report["versions"]] == [("central orders", "orders")]
-
-
-def test_registering_a_path_of_each_run(places: FlaskClient, run_imports: Callable[[], int]) -> None:
-    early = changed(run(OTHER_RUN), "mlflow.info.start_time", 1)
-    files: dict[str, bytes | Document] = {
-        f"{RUN}/run.json": run(),
-        f"{RUN}/artifacts/model/model.pkl": b"42",
-        f"{OTHER_RUN}/run.json": early,
-        f"{OTHER_RUN}/artifacts/model/model.pkl": b"41",
-        f"{'c' * 32}/run.json": run("c" * 32),
-    }
-    query = {"register": "model", "model_name": "fresh"}
-    sent = places.post(IMPORTS, data=packed(files), query_string=query)
-    run_imports()
-    report = places.get(sent.headers["Location"]).get_json()["report"]
-    assert [(row["version"], row["run_id"]) for row in report["versions"]] == [(1, OTHER_RUN), (2, RUN)]
-    for path in ("model", "/"):  # the whole of a run's artifacts is a path too
-        places.post(IMPORTS, data=packed(files), query_string={**query, "register": path})
-        run_imports()
-        more = packed({**files, "note.txt": path.encode()})
-        sent = places.post(IMPORTS, data=more, query_string={**query, "register": path})
-        run_imports()
-        report = places.get(sent.headers["Location"]).get_json()["report"]
-        assert report["counts"]["versions"] == counted(0, skipped=2)
-        assert report["unread_files"] == ["note.txt"]
-
-
-def test_what_the_tool_could_not_export_is_told(places: FlaskClient, run_imports: Callable[[], int]) -> None:
-    listed = changed(experiment(), "mlflow.runs", [RUN, "absent"])
-    files = {"experiment.json": changed(listed, "info.failed_runs", ["broken"]), f"{RUN}/run.json": run()}
-    sent = places.post(IMPORTS, data=packed(files))
-    run_imports()
-    report = places.get(sent.headers["Location"]).get_json()["report"]
-    assert report["failed"] == [
-        {"kind": "run", "name": "broken", "reason": "the export tool recorded it as failed"},
-        {"kind": "run", "name": "absent", "reason": "experiment.json lists it and its folder is not there"},
-    ]
-    assert report["counts"]["runs"] == counted(1, failed=2)
-
-
-def test_the_source_s_stages_are_applied_on_request(places: FlaskClient, run_imports: Callable[[], int]) -> None:
-    places.post(IMPORTS, data=ORDERS)
-    run_imports()
-    assert places.get("/v1/environments/prod/stages").get_json()["assignments"] == []
-    places.post(IMPORTS, data=ORDERS, query_string={"environment": "prod"})
-    run_imports()
-    (held,) = places.get("/v1/environments/prod/stages").get_json()["assignments"]
-    assert (held["model"], held["stage"], held["version"], held["assigned_by"]) == ("orders", "Production", 1, "test")
-    assert places.get("/v1/environments/qa/stages").get_json()["assignments"] == []
-
-
-def test_a_crash_leaves_nothing_that_is_seen(
-    places: FlaskClient, importer: Importer, parts: Parts, monkeypatch: pytest.MonkeyPatch, engine: Any
-) -> None:
-    """The rows are the commit mark: before them only bytes are there, and the next attempt writes the same."""
-    sent = places.post(IMPORTS, data=ORDERS)
-    before = traces(engine, parts.objects).rows
-    with monkeypatch.context() as patch:
-        patch.setattr("service.usecases.run_import.Report.document", lambda _: sys.exit())
-        with pytest.raises(SystemExit):
-            importer.run(sent.get_json()["id"])
-    assert {**traces(engine, parts.objects).rows, "registry.claims": 0} == before
-    assert places.get("/v1/models").get_json() == {"models": []}
-    assert importer.run(sent.get_json()["id"]) == "done"
-    assert places.get(sent.headers["Location"]).get_json()["attempts"] == 2
-    assert traces(engine, parts.objects).rows["registry.claims"] == 0
