@@ -168,6 +168,9 @@ class MemoryModels:
         return "" if name in self._state.mlflow_models else None
 
     def is_prompt(self, name: str) -> bool:
+        theirs = self._state.mlflow_models.get(name, MlflowModel())
+        if theirs.tags.get("mlflow.prompt.is_prompt") == "true":
+            return True
         return any(prompt == name for prompt, _ in self._state.prompts)
 
     def experiment_is_open_to(self, workspace: str, name: str) -> bool:
@@ -177,12 +180,12 @@ class MemoryModels:
     def own(self, name: str, workspace: str, created: int | None) -> bool:
         if workspace and workspace not in self._state.workspaces:
             raise Conflict(CHANGED_AT_ONCE)
-        if self.owner(name) not in (None, workspace):
-            raise name_of_another_workspace(name)
-        if self.is_prompt(name):
-            raise is_a_prompt(name, "model_name")
         held = self._state.models.get(name)
         made = held is None or held.deleted
+        if made and self.is_prompt(name):
+            raise is_a_prompt(name, "model_name")
+        if self.owner(name) not in (None, workspace):
+            raise name_of_another_workspace(name)
         if made:
             self._state.models[name] = HeldModel(workspace, datetime.now(UTC))
         at = created or now_ms()

@@ -17,7 +17,7 @@ from service.stores.deletion_rows import DeletionWriter
 from service.stores.plain import plain
 from service.stores.prompt_rows import PromptWriter
 from service.stores.registration_tables import registrations
-from service.stores.version_rows import VersionWriter, mlflow_has_model, upsert, version_of
+from service.stores.version_rows import VersionWriter, is_prompt, mlflow_has_model, upsert, version_of
 from service.usecases.model_ports import (
     LoggedModelInfo,
     ModelDetails,
@@ -206,12 +206,7 @@ class PostgresModels:
         )
 
     def is_prompt(self, name: str) -> bool:
-        g = m.registered_model_tags.c
-        theirs = sa.select(g.name).where(
-            g.workspace == m.WORKSPACE, g.name == name, g.key == "mlflow.prompt.is_prompt", g.value == "true"
-        )
-        query = sa.union_all(sa.select(t.prompts.c.name).where(t.prompts.c.name == name), theirs)
-        return self._connection.execute(query).first() is not None
+        return is_prompt(self._connection, name)
 
     def owner(self, name: str) -> str | None:
         ours = sa.union_all(

@@ -80,9 +80,7 @@ class VersionWriter:
         owner = self._connection.scalar(
             sa.select(t.models.c.workspace).where(t.models.c.name == name).with_for_update()
         )
-        if made and workspace == self._connection.scalar(
-            sa.select(t.prompts.c.workspace).where(t.prompts.c.name == name)
-        ):
+        if made and is_prompt(self._connection, name):
             raise is_a_prompt(name, "model_name")
         if made and mlflow_has_model(self._connection, name):
             owner = None  # MLflow had it, without a workspace
@@ -225,6 +223,15 @@ def upsert(
 def mlflow_has_model(connection: sa.Connection, name: str) -> bool:
     r = m.registered_models
     return connection.scalar(sa.select(r.c.name).where(r.c.name == name, r.c.workspace == m.WORKSPACE)) is not None
+
+
+def is_prompt(connection: sa.Connection, name: str) -> bool:
+    g = m.registered_model_tags.c
+    theirs = sa.select(g.name).where(
+        g.workspace == m.WORKSPACE, g.name == name, g.key == "mlflow.prompt.is_prompt", g.value == "true"
+    )
+    query = sa.union_all(sa.select(t.prompts.c.name).where(t.prompts.c.name == name), theirs)
+    return connection.execute(query).first() is not None
 
 
 def version_of(row: sa.Row[Any]) -> ModelVersion:

@@ -8,7 +8,7 @@ import pytest
 
 from service.domain.errors import Conflict, NotFound
 from service.exports.prompts import read_prompt
-from service.usecases.model_ports import NewPrompt, PromptVersion
+from service.usecases.model_ports import ModelDetails, NewPrompt, PromptVersion
 from tests.contract.registries import Registry
 from tests.contract.samples import assign, assignment, fill, new_import, new_version, workspace
 from tests.small_exports import prompt
@@ -45,6 +45,21 @@ def test_the_same_version_again(store: Registry, import_id: str) -> None:
     assert add(store, new(import_id)) == PromptVersion("greeting", 1, "skipped")
     assert add(store, new(import_id, tags={"lang": "de", "new": ""})) == PromptVersion("greeting", 1, "updated")
     assert add(store, new(import_id, tags={"lang": "de"})) == PromptVersion("greeting", 1, "skipped")
+
+
+@pytest.mark.parametrize("whose", ["dev", "other", ""])
+def test_a_prompt_is_nobody_s_model(store: Registry, import_id: str, whose: str) -> None:
+    add(store, new(import_id))
+    store.add_mlflow_model("theirs")
+    with store.transaction() as tx:
+        tx.models.set_details("theirs", ModelDetails("", {"mlflow.prompt.is_prompt": "true"}, {}))
+    for name in ("greeting", "theirs"):
+        with pytest.raises(Conflict) as caught, store.transaction() as tx:
+            tx.models.own(name, whose, None)
+        assert caught.value.where == {"field": "model_name"}
+        with store.transaction() as tx:
+            assert tx.models.is_prompt(name)
+            assert [model.name for model in tx.models.list()] == ["iris"]
 
 
 def test_names_are_shared_with_models(store: Registry, import_id: str) -> None:
