@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from service.domain.errors import Conflict, NotFound
 from service.domain.layout import version_uri
 from service.domain.model import Lineage, Manifest, ModelVersion, RegisteredModel, Withdrawal
+from service.exports.prompts import RESERVED
 from service.stores.memory_state import HeldModel, HeldPrompt, HeldVersion, MlflowModel, State
 from service.stores.plain import plain
 from service.usecases.model_ports import (
@@ -162,7 +163,11 @@ class MemoryModels:
         return "" if name in self._state.mlflow_models else None
 
     def is_prompt(self, name: str) -> bool:
-        return any(prompt == name for prompt, _ in self._state.prompts)
+        if any(prompt == name for prompt, _ in self._state.prompts):
+            return True
+        held, theirs = self._state.models.get(name), self._state.mlflow_models.get(name)
+        tagged = theirs is not None and theirs.tags.get(RESERVED[0]) == "true"
+        return tagged and (held is None or held.deleted)
 
     def experiment_is_open_to(self, workspace: str, name: str) -> bool:
         owners = self._state.experiments.get(name)

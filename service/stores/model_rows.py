@@ -216,7 +216,8 @@ class PostgresModels:
         theirs = sa.select(g.name).where(
             g.workspace == m.WORKSPACE, g.name == name, g.key == "mlflow.prompt.is_prompt", g.value == "true"
         )
-        query = sa.union_all(sa.select(t.prompts.c.name).where(t.prompts.c.name == name), theirs)
+        ours = sa.exists().where(t.models.c.name == name, t.models.c.deleted_at.is_(None))
+        query = sa.union_all(sa.select(t.prompts.c.name).where(t.prompts.c.name == name), theirs.where(~ours))
         return self._connection.execute(query).first() is not None
 
     def owner(self, name: str) -> str | None:
