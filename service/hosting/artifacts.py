@@ -5,6 +5,7 @@ from __future__ import annotations
 import mimetypes
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, BinaryIO, cast
 
 from flask import Blueprint, Response, jsonify, request
@@ -16,8 +17,10 @@ from service.api.ranges import apply_span, asked_span
 from service.domain.errors import InvalidInput, NotFound
 from service.hosting.artifact_store import ArtifactPath, artifact_path, list_folder
 from service.hosting.artifact_uploads import part_count, upload_id, uploaded_parts, uploaded_path
+from service.hosting.caller import caller
 from service.usecases.hand_out import Find, HandOutBytes, Source
 from service.usecases.object_ports import ObjectStore, PartStore
+from service.usecases.ports import Transaction
 from service.wiring import Parts
 
 ROOT = "/mlflow-artifacts"
@@ -63,7 +66,7 @@ def _add_files(routes: Blueprint, objects: ObjectStore, registered: HandOutBytes
         path = _file(artifact)
         guard(path, False)
         if path.digest:
-            return file_answer(registered, _decided(path), path.inner, CHECKED)
+            return file_answer(registered, _decided(path, caller().name), path.inner, CHECKED)
         info = objects.stat(path.key)
         span = asked_span(request, info.size, info.etag)
         response = Response(mimetype=mimetypes.guess_type(path.key)[0] or "application/octet-stream")
@@ -109,7 +112,7 @@ def _add_presigned(routes: Blueprint, objects: ObjectStore, registered: HandOutB
         path = _file(artifact)
         guard(path, False)
         if path.digest:
-            _, (link,) = registered.links(principal(), _decided(path), PRESIGN_SECONDS, path.inner)
+            _, (link,) = registered.links(principal(), _decided(path, caller().name), PRESIGN_SECONDS, path.inner)
             return _private(jsonify({"url": link.url, "headers": {}, "file_size": link.file.size}))
         size = objects.stat(path.key).size
         url = objects.presign(path.key, PRESIGN_SECONDS, path.key.rpartition("/")[2])
@@ -163,9 +166,22 @@ def _file(artifact: str) -> ArtifactPath:
     return path
 
 
-def _decided(path: ArtifactPath) -> Find:
-    """The bytes of a path about which the guard has decided."""
-    return lambda tx, by: Source(path.digest)
+def _decided(path: ArtifactPath, environment: str) -> Find:
+    """The bytes of a path about which the guard has decided, with what is recorded of the place they are in."""
+    return lambda tx, by: _place(tx, path.digest, environment)
+
+
+def _place(tx: Transaction, digest: str, environment: str) -> Source:
+    """The version and the stage of the environment that hold the bytes, as far as no others do, too."""
+    held = [
+        Source(digest, model, version, environment, place.stage)
+        for model, version in tx.checks.versions(digest)
+        for place in tx.stages.holding(model, version)
+        if place.environment == environment
+    ]
+    if len({(source.model, source.version) for source in held}) != 1:
+        return Source(digest, environment=environment)
+    return held[0] if len(held) == 1 else replace(held[0], stage="")
 
 
 def _private(response: Response) -> Response:
