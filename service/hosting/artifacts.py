@@ -63,28 +63,13 @@ def _add_files(routes: Blueprint, objects: ObjectStore, registered: HandOutBytes
 
     @routes.get(f"{ROOT}/artifacts/<path:artifact>")
     def download(artifact: str) -> Response:
-        path = _file(artifact)
+        path = artifact_file(artifact)
         guard(path, False)
-        if path.digest:
-            return file_answer(registered, _decided(path, caller().name), path.inner, CHECKED)
-        info = objects.stat(path.key)
-        span = asked_span(request, info.size, info.etag)
-        response = Response(mimetype=mimetypes.guess_type(path.key)[0] or "application/octet-stream")
-        response.headers["ETag"] = f'"{info.etag}"'
-        # Artifacts are data of unknown origin: a browser must neither guess at them nor run them.
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Content-Security-Policy"] = "sandbox"
-        response.headers["Content-Disposition"] = "attachment"
-        response.make_conditional(request)
-        if response.status_code == 200:
-            apply_span(response, span, info.size)
-            if request.method == "GET":
-                response.response = _opened(objects.open(path.key, span.start, span.length, info.etag))
-        return response
+        return file_of(objects, registered, path)
 
     @routes.put(f"{ROOT}/artifacts/<path:artifact>")
     def upload(artifact: str) -> Response:
-        path = _file(artifact)
+        path = artifact_file(artifact)
         path.require_placeable()
         guard(path, True)
         path.require_writable()
@@ -106,10 +91,30 @@ def _add_files(routes: Blueprint, objects: ObjectStore, registered: HandOutBytes
         return jsonify({})
 
 
+def file_of(objects: ObjectStore, registered: HandOutBytes, path: ArtifactPath) -> Response:
+    """The bytes, streamed: those of a registered version are held against its manifest."""
+    if path.digest:
+        return file_answer(registered, _decided(path, caller().name), path.inner, CHECKED)
+    info = objects.stat(path.key)
+    span = asked_span(request, info.size, info.etag)
+    response = Response(mimetype=mimetypes.guess_type(path.key)[0] or "application/octet-stream")
+    response.headers["ETag"] = f'"{info.etag}"'
+    # Artifacts are data of unknown origin: a browser must neither guess at them nor run them.
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Content-Security-Policy"] = "sandbox"
+    response.headers["Content-Disposition"] = "attachment"
+    response.make_conditional(request)
+    if response.status_code == 200:
+        apply_span(response, span, info.size)
+        if request.method == "GET":
+            response.response = _opened(objects.open(path.key, span.start, span.length, info.etag))
+    return response
+
+
 def _add_presigned(routes: Blueprint, objects: ObjectStore, registered: HandOutBytes, guard: Guard) -> None:
     @routes.get(f"{ROOT}/presigned/<path:artifact>")
     def presigned(artifact: str) -> Response:
-        path = _file(artifact)
+        path = artifact_file(artifact)
         guard(path, False)
         if path.digest:
             _, (link,) = registered.links(principal(), _decided(path, caller().name), PRESIGN_SECONDS, path.inner)
@@ -159,7 +164,8 @@ def _uploaded(folder: str, guard: Guard) -> tuple[ArtifactPath, dict[str, Any]]:
     return path, body
 
 
-def _file(artifact: str) -> ArtifactPath:
+def artifact_file(artifact: str) -> ArtifactPath:
+    """Raises InvalidInput for the path of a folder, and as `artifact_path`."""
     path = artifact_path(artifact)
     if artifact.endswith("/") or path.key.endswith("/"):
         raise InvalidInput("The path of an artifact ends with its name.", field="path")

@@ -28,6 +28,7 @@ from service.hosting.intake import check_address, taken
 from service.hosting.lean_import import without_unused_libraries
 from service.hosting.lookups import lookup_routes
 from service.hosting.preview import without_preview
+from service.hosting.previews import preview_routes
 from service.hosting.sessions import Sessions
 from service.hosting.sign_in_pages import is_page, make_sign_in_pages
 from service.hosting.store_builders import STORE_URI
@@ -144,6 +145,7 @@ def _make_guard(settings: Settings, parts: Parts, mlflow: Wsgi) -> Flask:
             path.require_writable()
             keep(stored(g.principal, request.method, path.path))
 
+    app.register_blueprint(preview_routes(parts))
     for twin in ("api", "ajax-api"):
         app.register_blueprint(lookup_routes(f"{LOOKUPS}{twin}"), url_prefix=f"/{twin}/2.0")
         app.register_blueprint(artifact_routes(f"artifacts_{twin}", parts, guard), url_prefix=f"/{twin}/2.0")
