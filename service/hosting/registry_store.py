@@ -6,17 +6,14 @@ read nor written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from mlflow.entities.model_registry import ModelVersion, ModelVersionTag, RegisteredModel, RegisteredModelTag
-from mlflow.exceptions import MlflowException
 from mlflow.prompt.registry_utils import handle_resource_already_exist_error
-from mlflow.protos.databricks_pb2 import ErrorCode
 from mlflow.store.entities.paged_list import PagedList
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlRegisteredModel
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
@@ -28,11 +25,11 @@ from mlflow.utils.validation import (
     _validate_registered_model_tag,
 )
 
-from service.domain.errors import Conflict, InvalidInput, RegistryError
+from service.domain.errors import Conflict, InvalidInput
 from service.domain.promotion import PromotionState
 from service.exports.prompts import RESERVED
 from service.hosting.caller import caller
-from service.hosting.mlflow_errors import code_of
+from service.hosting.translation import translated
 from service.stores import tables as t
 from service.usecases.create_model import create_model
 from service.usecases.delete_version import delete_model, delete_version, rename_model
@@ -44,19 +41,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Our errors as MLflow's, whose handlers tell clients of no others."""
-    try:
-        yield
-    except RegistryError as error:
-        raise MlflowException(error.detail, error_code=ErrorCode.Value(code_of(error))) from error
-
-
 def _in_our_words(method: Callable[P, R]) -> Callable[P, R]:
     @wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        with _translated():
+        with translated():
             return method(*args, **kwargs)
 
     return call

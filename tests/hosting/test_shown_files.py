@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import uuid
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from werkzeug.test import Client, TestResponse
 
 from service.domain.layout import version_prefix
+from service.hosting import artifact_repository
 from service.wiring import Parts
 from tests.hosting.registering import MLMODEL, Hosted, digest_of
 
@@ -121,3 +123,31 @@ def test_damage_is_told(ask: Callable[..., TestResponse], registry: Hosted, part
         refused = ask("version", "MLmodel")
         assert (refused.status_code, refused.json["error_code"]) == (409, "IO_ERROR")
         assert b"evil" not in refused.data
+
+
+def test_a_file_of_a_trace_is_bounded(registry: Hosted, run: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow's handler copies it."""
+    experiment = registry.get("runs/get", run_id=run).json["run"]["info"]["experiment_id"]
+    info = {
+        "trace_id": "tr-1",
+        "trace_location": {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}},
+        "request_time": "2024-05-01T12:00:00Z",
+        "state": "OK",
+    }
+    made = registry.client.post("/api/3.0/mlflow/traces", json={"trace": {"trace_info": info}})
+    assert made.status_code == 200, made.text
+    place = made.json["trace"]["trace_info"]["tags"]["mlflow.artifactLocation"].removeprefix("mlflow-artifacts:/")
+
+    def shown(name: str) -> TestResponse:
+        query = {"request_id": "tr-1", "path": name}
+        address = "/ajax-api/2.0/mlflow/get-trace-artifact"
+        return registry.client.get(address, query_string=query, buffered=True)
+
+    name, absent = str(uuid.uuid4()), str(uuid.uuid4())
+    registry.put(f"{place}/attachments/{name}", b"12345")
+    assert (shown(name).status_code, shown(name).data) == (200, b"12345"), shown(name).text
+    assert (shown(absent).status_code, shown(absent).json["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
+    monkeypatch.setattr(artifact_repository, "MOST", 4)
+    refused = shown(name)
+    assert (refused.status_code, refused.json["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+    assert "more than 4 bytes" in refused.json["message"]
