@@ -105,6 +105,14 @@ class Token:
         return Principal(self.id, self.name, self.scopes)
 
 
+@dataclass(frozen=True)
+class Session:
+    """Of a browser, which stands for the token."""
+
+    token_id: str
+    id: str
+
+
 def secret_hash(secret: str) -> bytes:
     """SHA-256 of a token's secret; 256 random bits need no salt and no slow hash."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -12,9 +12,9 @@ from functools import lru_cache
 from hashlib import blake2b
 
 from service.domain.errors import ArchiveRefused
+from service.domain.file_names import CONTROL
 
 _SHOWN = 200
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _DIGEST = 12
 
@@ -74,7 +74,7 @@ def clean(raw: bytes, *, folder: bool) -> str:
         text = raw.decode("utf-8")
     except UnicodeDecodeError:
         raise refused(name, "has a name that is not UTF-8") from None
-    if _CONTROL.search(text):
+    if CONTROL.search(text):
         raise refused(name, "has a control character in its name")
     if text.startswith(("/", "\\")):
         raise refused(name, "has an absolute path")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote
 
 from service.domain.errors import InvalidInput, NotAllowed
+from service.domain.file_names import wrong_with
 from service.domain.layout import PROXIED, REGISTERED, version_prefix
 from service.usecases.object_ports import ObjectStore
 
@@ -38,6 +39,11 @@ class ArtifactPath:
     def require_writable(self) -> None:
         if self.digest or not self.path:
             raise NotAllowed("The files of a registered version never change; log to a run instead.")
+
+    def require_placeable(self) -> None:
+        """What is new has to be fit for a version; what is there with another name can be read and deleted."""
+        if wrong := wrong_with(self.path):
+            raise InvalidInput(f"The artifact path has {wrong}; no version could have such a file.", field="path")
 
 
 def artifact_path(raw: str) -> ArtifactPath:

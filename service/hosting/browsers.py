@@ -47,12 +47,12 @@ def identify_browser_or_token(parts: Parts, sessions: Sessions) -> Principal:
 
 def _of_the_session(parts: Parts, sessions: Sessions, ours: bool | None) -> Principal:
     value = request.cookies.get(sessions.cookie, "")
-    token_id = sessions.open(value, parts.clock()) if value else ""
-    if not token_id:
+    session = sessions.open(value, parts.clock()) if value else None
+    if session is None:
         raise NotAuthenticated("Sign in, or send a token: `Authorization: Bearer <token>`.", header="Authorization")
     if not ours and (request.method not in READING or (ours is False and not _opened_by_a_link())):
         raise NotAllowed("Nothing shows that a page of this registry sent this.", header="Sec-Fetch-Site")
-    return resume(parts.store, parts.clock(), token_id, request_id())
+    return resume(parts.store, parts.clock(), session, request_id())
 
 
 def wants_page() -> bool:

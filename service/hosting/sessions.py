@@ -1,4 +1,4 @@
-"""A browser's session: a cookie that names a token by its id, sealed with the operator's keys.
+"""A browser's session: a cookie that names a token by its id, and itself, sealed with the operator's keys.
 
 It holds no scopes and no secret. The token is looked up with each request, so that a session ends with it at once.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -17,6 +18,7 @@ from werkzeug.wrappers import Response
 
 from service.api.own_pages import origin_of
 from service.domain.errors import NotConfigured
+from service.domain.identity import Session
 from service.settings import Settings
 from service.webhooks.vault import SETTING
 
@@ -71,20 +73,22 @@ class Sessions:
     def seal(self, token_id: str, now: datetime) -> str:
         """The cookie's value. Raises NotConfigured without a key."""
         self.require_keys()
-        return self._fernet.encrypt_at_time(token_id.encode(), int(now.timestamp())).decode("ascii")
+        named = f"{token_id} {secrets.token_hex(16)}"
+        return self._fernet.encrypt_at_time(named.encode(), int(now.timestamp())).decode("ascii")
 
-    def open(self, value: str, now: datetime) -> str:
-        """The token's id; '' for what was not sealed here, or too long ago."""
+    def open(self, value: str, now: datetime) -> Session | None:
+        """None for what was not sealed here, or too long ago."""
         from cryptography.fernet import InvalidToken
 
         if not self.keys:
-            return ""
+            return None
         try:
-            return self._fernet.decrypt_at_time(
-                value.encode("ascii", "replace"), self.seconds, int(now.timestamp())
-            ).decode()
+            sealed = value.encode("ascii", "replace")
+            named = self._fernet.decrypt_at_time(sealed, self.seconds, int(now.timestamp())).decode()
         except InvalidToken:
-            return ""
+            return None
+        token_id, _, session_id = named.partition(" ")
+        return Session(token_id, session_id)
 
     def give(self, response: Response, value: str) -> None:
         """Lax: links to a run from elsewhere open, since reading changes nothing; what changes something needs proof

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from datetime import timedelta
 from pathlib import Path
 
 from flask import Flask, Response, redirect, render_template, request
@@ -16,7 +17,7 @@ from service.api.problem_documents import status_of
 from service.domain import errors
 from service.domain.environment import Environment
 from service.domain.errors import NotAllowed, NotAuthenticated
-from service.domain.identity import BROWSE, Principal, Scope
+from service.domain.identity import BROWSE, Principal, Scope, Session
 from service.hosting.browsers import CHOICE, LOGIN
 from service.hosting.page_headers import ALWAYS, CHALLENGE
 from service.hosting.sessions import Sessions
@@ -68,16 +69,17 @@ def make_sign_in_pages(parts: Parts, sessions: Sessions) -> Flask:
     @app.post(LOGOUT)
     def leave() -> AnyResponse:
         _require_own_page(sessions)
-        by = _signed_in(parts, sessions)
-        if by is not None:
-            sign_out(parts.store, parts.clock, by)
+        session = _session(parts, sessions)
+        by = _signed_in(parts, session)
+        if session is not None and by is not None:
+            sign_out(parts.store, parts.clock, by, session, timedelta(seconds=sessions.seconds))
         response = redirect(sessions.prefix + LOGIN, 303)
         sessions.take(response)
         return response
 
     @app.get(CHOICE, strict_slashes=False)
     def choose() -> AnyResponse:
-        by = _signed_in(parts, sessions)
+        by = _signed_in(parts, _session(parts, sessions))
         if by is None:
             return redirect(f"{sessions.prefix}{LOGIN}?next={CHOICE}", 303)
         with parts.store.transaction() as tx:
@@ -134,10 +136,15 @@ def _require_own_page(sessions: Sessions) -> None:
         raise NotAllowed("Nothing shows that a page of this registry sent this; open its sign-in page and try again.")
 
 
-def _signed_in(parts: Parts, sessions: Sessions) -> Principal | None:
-    token_id = sessions.open(request.cookies.get(sessions.cookie, ""), parts.clock())
+def _session(parts: Parts, sessions: Sessions) -> Session | None:
+    return sessions.open(request.cookies.get(sessions.cookie, ""), parts.clock())
+
+
+def _signed_in(parts: Parts, session: Session | None) -> Principal | None:
+    if session is None:
+        return None
     try:
-        return resume(parts.store, parts.clock(), token_id, request_ids.request_id())
+        return resume(parts.store, parts.clock(), session, request_ids.request_id())
     except NotAuthenticated:
         return None
 

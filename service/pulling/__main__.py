@@ -24,7 +24,7 @@ exit codes:
   1  something failed on this machine: its disk, the token's file
   2  the command line is wrong
   3  the registry says no: token, address, or nothing is in the stage
-  4  the registry or its object store does not answer, and there is no copy
+  4  the registry or its object store does not answer, and there is no copy for this stage
   5  bytes are not those that were registered; nothing of them was placed
   6  the registry does not answer; the folder holds the last copy, verified (0 with --offline-ok)
   7  the target cannot be used: something else is there, or another puller is at work
@@ -72,7 +72,7 @@ def _run(given: argparse.Namespace, registry: Registry, console: Console) -> int
     try:
         _tell(registry.pull(str(given.ref), given.to, hook=hook))
     except Unavailable as error:
-        last = registry.last(given.to)
+        last = registry.last(str(given.ref), given.to)
         if last is None:
             raise
         console.warn(f"{error} {given.to} still holds version {last.version}, verified.")

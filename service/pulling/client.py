@@ -16,10 +16,12 @@ from typing import Union
 
 from service.pulling.asking import Api, Ref, Resolved, Token
 from service.pulling.connection import Http
-from service.pulling.errors import Unavailable
-from service.pulling.placing import Target, is_whole
+from service.pulling.errors import Damaged
+from service.pulling.manifest import shown
+from service.pulling.placing import Placed, Target, is_whole
 from service.pulling.progress import Progress
-from service.pulling.pulling import Hook, Options, Pulled, Puller
+from service.pulling.pulling import Hook, Options, Pulled, Puller, unasked
+from service.pulling.verifying import Verifier
 
 Where = Union[str, "os.PathLike[str]"]
 
@@ -50,7 +52,7 @@ class Registry:
         """What the stage holds now."""
         resolved = self._api.resolve(Ref.parse(ref))
         if resolved is None:
-            raise Unavailable("The registry answers 304 to a question without an ETag.")
+            raise unasked()
         return resolved
 
     def pull(self, ref: str, to: Where, *, hook: Hook | None = None) -> Pulled:
@@ -64,17 +66,38 @@ class Registry:
         again; only TargetRefused is raised. `interval`: seconds, for a registry that does not let `wait`."""
         return self._puller(ref, to, hook).follow(interval, wait)
 
-    def last(self, to: Where) -> Pulled | None:
-        """What `to` holds, without asking the registry; None unless every byte of it is as it was registered."""
-        target = Target(Path(to))
+    def last(self, ref: str, to: Where) -> Pulled | None:
+        """What `to` holds, without asking the registry. None, and the progress is told why, unless it came for `ref`,
+        every byte of it is as it was registered, and one of the keys, if there are any, has signed it."""
+        stage, target = Ref.parse(ref), Target(Path(to))
         placed = target.current()
-        if placed is None or not is_whole(placed):
+        if placed is None:
             return None
-        return Pulled(placed.model, placed.version, placed.manifest.digest, target.path, False, offline=True)
+        objection = self._objection(placed, stage)
+        if objection:
+            self._progress.warn(f"{target.path} is not used: {objection}")
+            return None
+        origin = placed.origin
+        return Pulled(origin.model, origin.version, placed.manifest.digest, target.path, False, offline=True)
 
     def close(self) -> None:
         """End the kept connections."""
         self._http.close()
+
+    def _objection(self, placed: Placed, stage: Ref) -> str:
+        """Why the copy must not stand in for what the stage holds; '' when it may."""
+        origin, keys = placed.origin, self._options.verify_keys
+        if origin.ref != str(stage):
+            came = f"came for {shown(origin.ref)}" if origin.ref else "was placed by a puller that noted no stage"
+            return f"version {origin.version} of {shown(origin.model)} in it {came}, not for {stage}."
+        if not is_whole(placed):
+            return "its files are not those that were registered."
+        try:
+            if keys:
+                Verifier(keys).check(placed.manifest, origin.signatures)
+        except Damaged as error:
+            return str(error)
+        return ""
 
     def _puller(self, ref: str, to: Where, hook: Hook | None) -> Puller:
         return Puller(self._api, self._http, Ref.parse(ref), Target(Path(to)), self._options, self._progress, hook)

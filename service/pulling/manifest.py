@@ -68,9 +68,20 @@ def document_digest(files: Iterable[File]) -> str:
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def folded(files: Iterable[File]) -> set[str]:
-    """The paths as a file system sees them that makes no difference of case or Unicode form."""
-    return {unicodedata.normalize("NFC", unicodedata.normalize("NFC", file.path).casefold()) for file in files}
+def places(files: Iterable[File]) -> set[str]:
+    """The paths of the files and of all folders that they need."""
+    paths = set()
+    for file in files:
+        path = file.path
+        while path and path not in paths:
+            paths.add(path)
+            path = path.rpartition("/")[0]
+    return paths
+
+
+def folded(paths: Iterable[str]) -> set[str]:
+    """As a file system sees them that makes no difference of case or Unicode form."""
+    return {unicodedata.normalize("NFC", unicodedata.normalize("NFC", path).casefold()) for path in paths}
 
 
 def shown(text: str) -> str:

@@ -3,7 +3,7 @@ one version or the other, complete.
 
 <to>                            -> <name>.versions/<hex>
 <to>.versions/<hex>/            a version's files, verified; `<hex>` is its digest, `.1` and so on if it was put twice
-<to>.versions/<hex>.json        which version that is, and its manifest
+<to>.versions/<hex>.json        which version that is, for which stage it came, its manifest and signatures
 <to>.versions/.staging/<hex>/   files on their way
 <to>.versions/.lock             held by the one puller that works here
 <to>.versions/.owed             the folder whose command has not ended well yet
@@ -24,9 +24,20 @@ from pathlib import Path
 
 from service.pulling.errors import Damaged, TargetRefused
 from service.pulling.manifest import Manifest, read_manifest
-from service.pulling.staging import is_intact, keeps_apart, settle, sync_folder
+from service.pulling.staging import holds_nothing_else, is_intact, keeps_apart, settle, sync_folder
 
 HASHERS = 4
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The stage that held it when it was asked last, and as which version. `ref` is '' in the records of older pullers;
+    `signatures` is what the registry sent as these."""
+
+    ref: str
+    model: str
+    version: int
+    signatures: object = None
 
 
 @dataclass(frozen=True)
@@ -34,8 +45,7 @@ class Placed:
     """A version's folder and what it holds."""
 
     folder: Path
-    model: str
-    version: int
+    origin: Origin
     manifest: Manifest
 
 
@@ -92,16 +102,23 @@ class Target:
             raise Damaged("The version has files whose names are the same to this file system.")
         return folder
 
-    def accept(self, staging: Path, model: str, version: int, manifest: Manifest) -> Placed:
+    def accept(self, staging: Path, origin: Origin, manifest: Manifest) -> Placed:
         """Make a version of the complete, verified files in `staging`. Not current yet."""
         settle(staging, manifest)
-        folder = self._free(manifest.hex)
-        rows = [vars(file) for file in manifest.files]
-        record = {"model": model, "version": version, "digest": manifest.digest, "files": rows}
-        self._write(_record(folder), json.dumps(record, ensure_ascii=False))
-        staging.rename(folder)
+        placed = Placed(self._free(manifest.hex), origin, manifest)
+        self._note(placed)
+        staging.rename(placed.folder)
         sync_folder(self._home)
-        return Placed(folder, model, version, manifest)
+        return placed
+
+    def confirm(self, placed: Placed, origin: Origin) -> Placed:
+        """The same folder, with a record that says what the registry says of it now."""
+        if placed.origin == origin:
+            return placed
+        confirmed = Placed(placed.folder, origin, placed.manifest)
+        self._note(confirmed)
+        sync_folder(self._home)
+        return confirmed
 
     def leads_to(self, placed: Placed) -> bool:
         return self.path.is_symlink() and os.readlink(self.path) == self._link_to(placed)
@@ -182,9 +199,16 @@ class Target:
         try:
             record = json.loads(_record(folder).read_text())
             manifest = read_manifest(record["files"], record["digest"])
-            return Placed(folder, str(record["model"]), int(record["version"]), manifest) if folder.is_dir() else None
+            ref, model, version = str(record.get("ref", "")), str(record["model"]), int(record["version"])
+            origin = Origin(ref, model, version, record.get("signatures"))
+            return Placed(folder, origin, manifest) if folder.is_dir() else None
         except (OSError, ValueError, KeyError, TypeError, Damaged):
             return None
+
+    def _note(self, placed: Placed) -> None:
+        origin, manifest = placed.origin, placed.manifest
+        record = {**vars(origin), "digest": manifest.digest, "files": [vars(file) for file in manifest.files]}
+        self._write(_record(placed.folder), json.dumps(record))
 
     def _free(self, hex_digest: str) -> Path:
         folder, number = self._home / hex_digest, 0
@@ -204,7 +228,9 @@ class Target:
 
 
 def is_whole(placed: Placed) -> bool:
-    """Whether every file is there with the right bytes; reads all of them."""
+    """Whether every file is there with the right bytes, and nothing else; reads all of them."""
+    if not holds_nothing_else(placed.folder, placed.manifest):
+        return False
     with ThreadPoolExecutor(HASHERS) as pool:
         return all(pool.map(lambda file: is_intact(placed.folder, file), placed.manifest.files))
 

@@ -15,7 +15,7 @@ from service.pulling.errors import PullError, Refused, StoreUnavailable, TargetR
 from service.pulling.fetching import Fetcher, Links, Moved
 from service.pulling.manifest import shown
 from service.pulling.patience import Sleep, backoff
-from service.pulling.placing import Placed, Target
+from service.pulling.placing import Origin, Placed, Target
 from service.pulling.progress import Progress
 from service.pulling.unpacking import unpack
 from service.pulling.verifying import Verifier
@@ -61,6 +61,11 @@ class Options:
     verify_keys: tuple[Path, ...] = ()
 
 
+def unasked() -> Unavailable:
+    """As a cache in between may answer, which has seen an ETag of its own."""
+    return Unavailable("The registry answers 304 to a question without an ETag.")
+
+
 class Puller:
     """Of one stage to one target."""
 
@@ -91,7 +96,7 @@ class Puller:
         with self._target.locked():
             resolved = self._api.resolve(self._ref)
             if resolved is None:
-                raise Unavailable("The registry answers 304 to a question without an ETag.")
+                raise unasked()
             pulled = self._pull(resolved)
             self._pay(pulled)
             self._tell()
@@ -105,6 +110,7 @@ class Puller:
         """
         with self._target.locked():
             etag, failures, waits = "", 0, True
+            pulled: Pulled | None = None
             while True:
                 began = time.monotonic()
                 try:
@@ -114,6 +120,8 @@ class Puller:
                         first, etag = not etag, resolved.etag
                         if pulled.changed or first:
                             yield pulled
+                    elif pulled is None:
+                        raise unasked()
                     self._pay(pulled)
                     failures = 0
                     self._tell()
@@ -133,24 +141,27 @@ class Puller:
                     waits = waited
 
     def _pull(self, resolved: Resolved) -> Pulled:
-        placed = self._vouched(self._target.intact(resolved.digest)) or self._bring()
+        placed = self._here(resolved) or self._bring()
         if self._hook and not self._target.leads_to(placed):
             self._target.owe(placed)
         changed = self._target.swap(placed)
         self._target.clean(self._options.keep)
-        same = placed.manifest.digest == resolved.digest
-        version = resolved.version if same else placed.version
-        return Pulled(placed.model, version, placed.manifest.digest, self._target.path, changed)
+        return Pulled(placed.origin.model, placed.origin.version, placed.manifest.digest, self._target.path, changed)
 
-    def _vouched(self, placed: Placed | None) -> Placed | None:
-        """What is here already may have come without a look at its signature."""
-        if placed is None or self._verifier is None:
-            return placed
-        listing = self._api.files(self._ref)
-        if listing.manifest.digest != placed.manifest.digest:
-            return None  # the stage has changed since
-        self._verifier.check(listing.manifest, listing.signatures)
-        return placed
+    def _here(self, resolved: Resolved) -> Placed | None:
+        """What the stage holds, if it is here already: maybe for another stage, as another version with the same bytes,
+        or without a look at its signature."""
+        placed = self._target.intact(resolved.digest)
+        if placed is None:
+            return None
+        signatures = placed.origin.signatures
+        if self._verifier is not None:
+            listing = self._api.files(self._ref)
+            if listing.manifest.digest != placed.manifest.digest:
+                return None  # the stage has changed since
+            self._verifier.check(listing.manifest, listing.signatures)
+            signatures = listing.signatures
+        return self._target.confirm(placed, Origin(str(self._ref), resolved.model, resolved.version, signatures))
 
     def _bring(self) -> Placed:
         """What the stage holds, as a folder that is complete."""
@@ -163,7 +174,8 @@ class Puller:
                 self._fetch(listing, staging)
             except Moved:
                 continue
-            return self._target.accept(staging, listing.model, listing.version, listing.manifest)
+            origin = Origin(str(self._ref), listing.model, listing.version, listing.signatures)
+            return self._target.accept(staging, origin, listing.manifest)
         raise Unavailable(f"{self._ref} changes faster than it can be pulled.")
 
     def _fetch(self, listing: Listing, staging: Path) -> None:

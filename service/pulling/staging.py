@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from service.pulling.manifest import File, Manifest, folded
+from service.pulling.manifest import File, Manifest, folded, places
 
 BLOCK = 1024 * 1024
 LARGE = 8 * BLOCK
@@ -130,9 +130,22 @@ def is_intact(folder: Path, file: File) -> bool:
     return hasher.hexdigest() == file.sha256
 
 
+def holds_nothing_else(folder: Path, manifest: Manifest) -> bool:
+    """Whether just the manifest's files and their folders are there, by name; links count as what they are."""
+    wanted = places(manifest.files)
+    for place, folders, names in os.walk(folder):
+        below = Path(place).relative_to(folder)
+        found = {(below / name).as_posix() for name in (*folders, *names)}
+        if not found <= wanted:
+            return False
+        wanted -= found
+    return not wanted
+
+
 def keeps_apart(folder: Path, manifest: Manifest) -> bool:
     """Whether the file system below `folder` can hold all of these names at once."""
-    if len(folded(manifest.files)) == len(manifest.files):
+    names = places(manifest.files)
+    if len(folded(names)) == len(names):
         return True
     probe = folder / ".Case"
     probe.touch()

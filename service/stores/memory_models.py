@@ -26,6 +26,7 @@ from service.domain.refusals import (
     no_version,
     prompt_name_taken,
 )
+from service.exports.prompts import RESERVED
 from service.stores.memory_state import HeldModel, HeldPrompt, HeldVersion, MlflowModel, State
 from service.stores.milliseconds import milliseconds, now_ms
 from service.stores.plain import plain
@@ -168,10 +169,11 @@ class MemoryModels:
         return "" if name in self._state.mlflow_models else None
 
     def is_prompt(self, name: str) -> bool:
-        theirs = self._state.mlflow_models.get(name, MlflowModel())
-        if theirs.tags.get("mlflow.prompt.is_prompt") == "true":
+        if any(prompt == name for prompt, _ in self._state.prompts):
             return True
-        return any(prompt == name for prompt, _ in self._state.prompts)
+        held, theirs = self._state.models.get(name), self._state.mlflow_models.get(name)
+        tagged = theirs is not None and theirs.tags.get(RESERVED[0]) == "true"
+        return tagged and (held is None or held.deleted)
 
     def experiment_is_open_to(self, workspace: str, name: str) -> bool:
         owners = self._state.experiments.get(name)

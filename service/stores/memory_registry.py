@@ -25,6 +25,7 @@ from service.stores.memory_policies import MemoryPolicies
 from service.stores.memory_promotions import MemoryAnswers, MemoryPromotions
 from service.stores.memory_references import MemoryReferences
 from service.stores.memory_registrations import MemoryRegistrations
+from service.stores.memory_sessions import MemoryEndedSessions
 from service.stores.memory_signatures import MemorySignatures
 from service.stores.memory_stages import MemoryStages
 from service.stores.memory_state import MlflowModel, State
@@ -51,6 +52,7 @@ class MemoryTransaction:
     references: MemoryReferences
     instances: MemoryInstances
     signatures: MemorySignatures
+    ended_sessions: MemoryEndedSessions
     claims: MemoryClaims
     garbage: MemoryGarbage
     checks: MemoryChecks
@@ -84,6 +86,7 @@ class MemoryTransaction:
             references=MemoryReferences(state),
             instances=MemoryInstances(state),
             signatures=MemorySignatures(state),
+            ended_sessions=MemoryEndedSessions(state),
             claims=MemoryClaims(state),
             garbage=MemoryGarbage(state),
             checks=MemoryChecks(state),

@@ -137,6 +137,7 @@ class State:
     assignments: dict[Place, Assignment] = field(default_factory=dict)
     signatures: dict[tuple[str, str], Signature] = field(default_factory=dict)
     signing_keys: dict[str, SigningKey] = field(default_factory=dict)
+    ended_sessions: dict[str, datetime] = field(default_factory=dict)
     claims: dict[tuple[str, str], datetime] = field(default_factory=dict)
     marks: dict[str, datetime] = field(default_factory=dict)
     verified: dict[str, datetime] = field(default_factory=dict)

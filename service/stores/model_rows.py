@@ -17,7 +17,7 @@ from service.stores.deletion_rows import DeletionWriter
 from service.stores.plain import plain
 from service.stores.prompt_rows import PromptWriter
 from service.stores.registration_tables import registrations
-from service.stores.version_rows import VersionWriter, is_prompt, mlflow_has_model, upsert, version_of
+from service.stores.version_rows import VersionWriter, mlflow_has_model, tagged_prompt, upsert, version_of
 from service.usecases.model_ports import (
     LoggedModelInfo,
     ModelDetails,
@@ -206,7 +206,10 @@ class PostgresModels:
         )
 
     def is_prompt(self, name: str) -> bool:
-        return is_prompt(self._connection, name)
+        ours = sa.exists().where(t.models.c.name == name, t.models.c.deleted_at.is_(None))
+        by_import = sa.select(t.prompts.c.name).where(t.prompts.c.name == name)
+        query = sa.union_all(by_import, tagged_prompt(name).where(~ours))
+        return self._connection.execute(query).first() is not None
 
     def owner(self, name: str) -> str | None:
         ours = sa.union_all(

@@ -30,6 +30,7 @@ from service.stores.promotion_rows import PostgresPromotions
 from service.stores.queue import JobQueue
 from service.stores.references import PostgresReferences
 from service.stores.registration_rows import PostgresRegistrations
+from service.stores.session_rows import PostgresEndedSessions
 from service.stores.signature_rows import PostgresSignatures
 from service.stores.stage_rows import PostgresStages
 from service.stores.upload_rows import PostgresUploads
@@ -100,6 +101,7 @@ class PostgresTransaction:
     references: PostgresReferences
     instances: PostgresInstances
     signatures: PostgresSignatures
+    ended_sessions: PostgresEndedSessions
     claims: PostgresClaims
     garbage: PostgresGarbage
     checks: PostgresChecks
@@ -144,6 +146,7 @@ class PostgresRegistry:
                 references=PostgresReferences(connection),
                 instances=PostgresInstances(connection),
                 signatures=PostgresSignatures(connection),
+                ended_sessions=PostgresEndedSessions(connection),
                 claims=PostgresClaims(connection),
                 garbage=PostgresGarbage(connection),
                 checks=PostgresChecks(connection),

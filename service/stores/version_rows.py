@@ -80,7 +80,7 @@ class VersionWriter:
         owner = self._connection.scalar(
             sa.select(t.models.c.workspace).where(t.models.c.name == name).with_for_update()
         )
-        if made and is_prompt(self._connection, name):
+        if made and self._was_prompt(name):
             raise is_a_prompt(name, "model_name")
         if made and mlflow_has_model(self._connection, name):
             owner = None  # MLflow had it, without a workspace
@@ -93,6 +93,11 @@ class VersionWriter:
             .on_conflict_do_nothing()
         )
         return made is not None
+
+    def _was_prompt(self, name: str) -> bool:
+        """Of a name that has just become a model's."""
+        by_import = sa.select(t.prompts.c.name).where(t.prompts.c.name == name)
+        return self._connection.execute(sa.union_all(by_import, tagged_prompt(name))).first() is not None
 
     def update(self, version: ModelVersion, new: NewVersion) -> bool:
         """See `service.usecases.model_ports.Models.update_version`."""
@@ -225,13 +230,12 @@ def mlflow_has_model(connection: sa.Connection, name: str) -> bool:
     return connection.scalar(sa.select(r.c.name).where(r.c.name == name, r.c.workspace == m.WORKSPACE)) is not None
 
 
-def is_prompt(connection: sa.Connection, name: str) -> bool:
+def tagged_prompt(name: str) -> sa.Select[tuple[str]]:
+    """The name, when MLflow's registry has it as that of a prompt."""
     g = m.registered_model_tags.c
-    theirs = sa.select(g.name).where(
+    return sa.select(g.name).where(
         g.workspace == m.WORKSPACE, g.name == name, g.key == "mlflow.prompt.is_prompt", g.value == "true"
     )
-    query = sa.union_all(sa.select(t.prompts.c.name).where(t.prompts.c.name == name), theirs)
-    return connection.execute(query).first() is not None
 
 
 def version_of(row: sa.Row[Any]) -> ModelVersion:

@@ -20,6 +20,7 @@ from service.usecases.model_ports import Models, Origins
 from service.usecases.place_ports import Environments, Tokens, Workspaces
 from service.usecases.policy_ports import Evidence, Policies
 from service.usecases.registration_ports import Registrations
+from service.usecases.session_ports import EndedSessions
 from service.usecases.signing_ports import Signatures
 from service.usecases.stage_ports import Answers, Promotions, Stages
 from service.usecases.view_ports import Views
@@ -104,6 +105,9 @@ class Transaction(Protocol):
 
     @property
     def signatures(self) -> Signatures: ...
+
+    @property
+    def ended_sessions(self) -> EndedSessions: ...
 
     @property
     def damages(self) -> Damages: ...

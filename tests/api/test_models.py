@@ -7,11 +7,14 @@ from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 from flask.testing import FlaskClient
 
+from service.domain.errors import InvalidInput
 from service.domain.layout import run_path, version_prefix
 from service.domain.model import Manifest, ManifestFile
+from service.usecases.register_version import frozen
 from service.wiring import Parts
 from tests.api.conftest import ORDERS, OTHER_RUN, bearer
 from tests.api.matching import ID, NOW
@@ -189,6 +192,26 @@ def test_paths_of_artifacts(filled: FlaskClient, nothing_left: Unchanged) -> Non
         for path in ("absent", "mod", "model/MLmodel", "model/absent", "Model"):
             response = filled.post(VERSIONS, json={"run_id": RUN, "artifact_path": path})
             problem(response, 404, "artifact-not-found", kind="artifact", name=path)
+
+
+def test_files_that_no_puller_would_place(filled: FlaskClient, parts: Parts, nothing_left: Unchanged) -> None:
+    """They may have been logged before such names were refused, or by S3 itself."""
+    refused = {"\x85": "a control character", "line\u2028": "a control character", "x" * 256: "more than 255 bytes"}
+    for name, told in refused.items():
+        named = name.encode("unicode_escape").decode()
+        key = f"mlflow/{run_path('dev', RUN)}/model/{name}"
+        parts.objects.put(key, BytesIO(b"1"), 1)
+        with nothing_left():
+            response = filled.post(VERSIONS, json={"run_id": RUN, "artifact_path": "model"})
+            document = problem(response, 422, "invalid-input", file=named[:200] + "…" * (len(named) > 200))
+        assert f"has {told}" in document["detail"], document
+        parts.objects.delete([key])
+    both = frozen(
+        parts.store, parts.objects, parts.clock, "run/", ["run/a/b", "run/a"]
+    )  # S3 takes them, not this store
+    with nothing_left(), pytest.raises(InvalidInput, match="'a' is a file and a folder at once"), both:
+        pass
+    assert filled.post(VERSIONS, json={"run_id": RUN, "artifact_path": "model"}).status_code == 201
 
 
 def test_what_is_not_there(filled: FlaskClient, nothing_left: Unchanged) -> None:

@@ -119,3 +119,34 @@ def test_this_tool_registers_only_where_it_sees_the_files(
         timeout=30,
     )
     assert [run["info"]["status"] for run in found.json()["runs"]] == ["FINISHED"]
+
+
+def test_what_it_brings_is_registered_and_goes_out_again(
+    service: Service, tool: Tool, unpacked: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """The way for a model: its run by the tool, the version by the registry; and back as an export of the model."""
+    source = unpacked("mlflow222-tool120-run-iris")
+    tool("import-run", "--input-dir", str(source), "--experiment-name", "iris run")
+    experiment = ask(service, "experiments/get-by-name", experiment_name="iris run")["experiment"]["experiment_id"]
+    (run,) = send(service, "runs/search", experiment_ids=[experiment])["runs"]
+    send(service, "registered-models/create", name="iris-out")
+    place = f"{run['info']['artifact_uri']}/model"
+    made = send(service, "model-versions/create", name="iris-out", source=place, run_id=run["info"]["run_id"])
+    assert made["model_version"]["status"] == "READY"
+    tool("export-model", "--model", "iris-out", "--output-dir", str(tmp_path / "out"))
+    with tarfile.open(tmp_path / "out.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "out", "out")
+    assert service.put("/v1/workspaces/next", {"kind": "mlflow"}).status_code == 201
+    done = service.send("next", tmp_path / "out.tar.gz", model_name="iris-in").json()
+    assert (done["state"], [row["model"] for row in done["report"]["versions"]]) == ("done", ["iris-in"])
+    digests = [service.get(f"/v1/models/{name}/versions/1").json()["digest"] for name in ("iris-out", "iris-in")]
+    stored = [service.get(f"/v1/digests/{digest}/files/model.pkl?stream=true").content for digest in digests]
+    assert stored == [(source / "artifacts/model/model.pkl").read_bytes()] * 2
+
+
+def send(service: Service, path: str, **body: Any) -> Any:
+    answer = requests.post(
+        f"{service.url}/environments/target/api/2.0/mlflow/{path}", json=body, headers=service.headers, timeout=30
+    )
+    assert answer.status_code == 200, answer.text
+    return answer.json()

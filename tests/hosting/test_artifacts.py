@@ -235,6 +235,19 @@ def test_hostile_paths(proxy: FlaskClient, path: str, asked: list[tuple[str, boo
     assert asked == []
 
 
+@pytest.mark.parametrize("name", ["a\x85b", "a\u2028b", "x" * 256, "ä" * 128])
+def test_what_no_version_could_hold(name: str, proxy: FlaskClient, parts: Parts, asked: list[tuple[str, bool]]) -> None:
+    """It is not written; what came before this was a rule can be seen and removed."""
+    path = f"{ROOT}/artifacts/run/{quote(name)}"
+    refused(proxy.put(path, data=b"x"))
+    refused(proxy.post(f"{ROOT}/mpu/create/run", json={"path": name}))
+    assert (asked, list(parts.objects.list("mlflow/run/"))) == ([], [])
+    parts.objects.put(f"mlflow/run/{name}", io.BytesIO(b"x"), 1)
+    assert proxy.get(path).data == b"x"
+    assert proxy.delete(path).status_code == 200
+    assert list(parts.objects.list("mlflow/run/")) == []
+
+
 def test_a_path_of_two_lines(proxy: FlaskClient) -> None:
     assert proxy.put(f"{ROOT}/artifacts/a%0Ab", data=b"x").status_code == 404
     refused(proxy.get(f"{ROOT}/artifacts", query_string={"path": "a\nb"}))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
+from urllib.parse import quote
 
 import pytest
 from flask.testing import FlaskClient
@@ -70,6 +72,10 @@ def test_a_logged_model_stands_in_for_the_folder_of_its_run(registry: Hosted) ->
     version = registry.register("orders", run, f"mlflow-artifacts:/{registry.root(run)}/model")
     assert (version["status"], version["run_id"]) == ("READY", run)
     assert registry.read(f"registered/{digest_of(version)[7:]}/MLmodel").data == MLMODEL
+    by_id = {"source": f"models:/{output['model_id']}", "model_id": output["model_id"]}
+    assert registry.register("orders", run, **by_id)["run_id"] == run
+    borrowed = registry.post("model-versions/create", name="orders", run_id=registry.run("two"), **by_id)
+    assert (borrowed.status_code, borrowed.json["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
     absent = registry.post(
         "model-versions/create", name="orders", source=f"mlflow-artifacts:/{registry.root(run)}/other", run_id=run
     )
@@ -170,6 +176,18 @@ def test_a_version_on_its_way(
     assert (failed["status"], failed["status_message"]) == ("FAILED_REGISTRATION", "The source has no files any more.")
     refused = registry.get("model-versions/get-download-uri", name="orders", version="2")
     assert (refused.status_code, "no files any more" in refused.json["message"]) == (409, True)
+
+
+def test_files_that_no_puller_would_place(registry: Hosted, parts: Parts) -> None:
+    run = registry.run("one", MLmodel=MLMODEL)
+    key = f"mlflow/{registry.root(run)}/model/we\x85ights"
+    parts.objects.put(key, io.BytesIO(b"1"), 1)
+    failed = registry.register("orders", run)
+    assert failed["status"] == "FAILED_REGISTRATION"
+    assert r"The file 'we\x85ights' has a control character in its name" in failed["status_message"]
+    assert keys(parts, "models/") == set()
+    assert registry.client.delete(f"{FILES}/{quote(key.removeprefix('mlflow/'))}").status_code == 200
+    assert registry.register("orders", run)["status"] == "READY"
 
 
 def test_names_of_workspaces(

@@ -8,6 +8,7 @@ import pytest
 from flask import Response
 
 from service.domain.errors import NotConfigured
+from service.domain.identity import Session
 from service.hosting.sessions import Sessions
 from service.webhooks.vault import FernetVault
 from tests.conftest import KEY
@@ -24,17 +25,24 @@ def sessions(*keys: str, url: str = HTTPS) -> Sessions:
 def test_what_was_sealed_opens_until_it_expires() -> None:
     value = sessions().seal("the-id", NOW)
     assert "the-id" not in value
-    assert sessions().open(value, NOW) == "the-id"
-    assert sessions().open(value, NOW + timedelta(seconds=3600)) == "the-id"
-    assert sessions().open(value, NOW + timedelta(seconds=3601)) == ""
-    assert sessions().open(value, NOW - timedelta(hours=1)) == "", "sealed in the future"
+    assert token_of(sessions().open(value, NOW)) == "the-id"
+    assert sessions().open(value, NOW + timedelta(seconds=3600)) == sessions().open(value, NOW)
+    assert sessions().open(value, NOW + timedelta(seconds=3601)) is None
+    assert sessions().open(value, NOW - timedelta(hours=1)) is None, "sealed in the future"
+    assert sessions().open(sessions().seal("the-id", NOW), NOW) != sessions().open(value, NOW), "each is one of its own"
+
+
+def token_of(session: Session | None) -> str:
+    assert session is not None
+    assert session.id
+    return session.token_id
 
 
 def test_keys_are_rotated() -> None:
     value = sessions(OTHER).seal("the-id", NOW)
-    assert sessions(KEY, OTHER).open(value, NOW) == "the-id"
-    assert sessions(KEY).open(value, NOW) == ""
-    assert sessions(KEY).open(sessions(KEY, OTHER).seal("the-id", NOW), NOW) == "the-id"
+    assert token_of(sessions(KEY, OTHER).open(value, NOW)) == "the-id"
+    assert sessions(KEY).open(value, NOW) is None
+    assert token_of(sessions(KEY).open(sessions(KEY, OTHER).seal("the-id", NOW), NOW)) == "the-id"
 
 
 def test_nothing_else_is_a_session() -> None:
@@ -43,14 +51,14 @@ def test_nothing_else_is_a_session() -> None:
     changed = value[:middle] + ("A" if value[middle] != "A" else "B") + value[middle + 1 :]
     webhook = FernetVault((KEY,)).seal("the-id").decode()
     for text in ("", "x", "ä", "\ud800", "the-id", changed, value[:-4], webhook, "A" * 100_000):
-        assert sessions().open(text, datetime.now(UTC) if text == webhook else NOW) == ""
+        assert sessions().open(text, datetime.now(UTC) if text == webhook else NOW) is None
 
 
 def test_without_a_key_there_are_none() -> None:
     without = Sessions((), 3600, HTTPS)
     with pytest.raises(NotConfigured, match="MODEL_REGISTRY_SECRET_KEY"):
         without.seal("the-id", NOW)
-    assert without.open(sessions().seal("the-id", NOW), NOW) == ""
+    assert without.open(sessions().seal("the-id", NOW), NOW) is None
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,9 @@ def test_a_session_ends_by_itself(browser: Client, parts: Parts, token: Callable
 
 
 def test_signing_out(browser: Client, parts: Parts, token: Callable[..., str]) -> None:
-    sign_in(browser, token("admin"))
+    secret = token("admin")
+    sign_in(browser, secret)
+    copied = browser.get_cookie(NAME, "registry.example")
     answer = browser.post("/logout", headers=FORM, base_url=ORIGIN)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/login")
     assert "Max-Age=0" in answer.headers["Set-Cookie"]
@@ -167,6 +169,12 @@ def test_signing_out(browser: Client, parts: Parts, token: Callable[..., str]) -
         rows = tx.audit.latest(AuditQuery(action="session."), 10)
     assert [row.action for row in rows] == ["session.ended", "session.begun"]
     assert browser.post("/logout", headers=FORM, base_url=ORIGIN).status_code == 303, "without a session, too"
+    assert copied is not None
+    browser.set_cookie(NAME, copied.value, domain="registry.example", secure=True)
+    assert get(browser, "/ajax-api/x").status_code == 401, "a copy of the cookie is of no use"
+    assert get(browser, "/environments/").status_code == 303
+    sign_in(browser, secret)
+    assert get(browser, "/ajax-api/x").status_code == 200
 
 
 @pytest.mark.parametrize(

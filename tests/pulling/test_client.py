@@ -65,7 +65,7 @@ def test_a_pull(server: Hostile, registry: Registry, told: Told, to: Path) -> No
     assert registry.pull(REF, str(to)) == Pulled("orders", 3, digest, to, changed=False)
     assert contents(to) == dict(FILES)
     assert (told.count, told.total, told.warnings) == (10_007, 10_007, [])
-    assert registry.last(to) == Pulled("orders", 3, digest, to, changed=False, offline=True)
+    assert registry.last(REF, to) == Pulled("orders", 3, digest, to, changed=False, offline=True)
     assert {os.stat(to / path).st_mode & 0o777 for path, _ in FILES} == {0o444}
     for path, headers in server.seen:
         assert ("Authorization" in headers) == path.startswith("/v1/"), "the token is not the object store's to know"
@@ -97,6 +97,10 @@ def test_the_digest_is_the_registrys() -> None:
         "bell\x07",
         "x" * 256,
         "half\ud800",
+        "a/" + "ü" * 128,
+        "c1\x85",
+        "line\u2028",
+        "paragraph\u2029",
     ],
 )
 def test_hostile_names(path: str, server: Hostile, registry: Registry, to: Path) -> None:
@@ -107,8 +111,24 @@ def test_hostile_names(path: str, server: Hostile, registry: Registry, to: Path)
     server.holds([("a", data)], digest=digest, files=[{**row, "url": f"{server.url}/object/0"}])
     with pytest.raises(Damaged, match="cannot be placed safely"):
         registry.pull(REF, to)
+    nothing_came(server, to)
+
+
+def nothing_came(server: Hostile, to: Path) -> None:
+    """No byte was asked for, and none is anywhere near the target."""
     assert not to.exists()
     assert [path for path, _ in server.seen if "/object/" in path] == []
+    assert [path.name for path in to.parent.parent.rglob("*") if not path.is_dir()] == [".lock"]
+
+
+def test_names_of_other_systems_are_names_here(server: Hostile, registry: Registry, to: Path) -> None:
+    """Neither a backslash nor a drive leads anywhere on the systems that a puller runs on."""
+    files = [("..\\..\\x", b"1"), ("C:\\x", b"2"), ("C:/x", b"3"), ("~/x", b"4"), ("$HOME", b"5"), ("-rf", b"6")]
+    server.holds(files)
+    assert registry.pull(REF, to).changed
+    assert contents(to) == dict(files)
+    assert {path.name for path in to.parent.iterdir()} == {"orders", "orders.versions"}
+    assert [path.name for path in to.parent.parent.iterdir()] == ["models"]
 
 
 @pytest.mark.parametrize(
@@ -116,6 +136,7 @@ def test_hostile_names(path: str, server: Hostile, registry: Registry, to: Path)
     [
         ([("a", b"1"), ("a", b"1")], "lists a file twice"),
         ([("a", b"1"), ("a/b", b"1")], "as a file and as a folder"),
+        ([("a/b/c", b"1"), ("a-b", b"1"), ("a", b"1")], "as a file and as a folder"),
     ],
 )
 def test_names_that_exclude_each_other(
@@ -124,19 +145,28 @@ def test_names_that_exclude_each_other(
     server.holds(files)
     with pytest.raises(Damaged, match=told):
         registry.pull(REF, to)
+    nothing_came(server, to)
 
 
-def test_names_that_differ_in_case_alone(
-    server: Hostile, registry: Registry, to: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "files", [("Model", "model"), ("\u00fc", "u\u0308"), ("A/x", "a/x"), ("A/x", "a/y"), ("a", "A/x"), ("\u212a", "k")]
+)
+def test_names_that_are_the_same_to_a_file_system(
+    files: tuple[str, str], server: Hostile, registry: Registry, to: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Fine where the file system keeps them apart, as here; refused where it does not."""
+    server.holds([(path, b"1") for path in files])
+    monkeypatch.setattr(Path, "exists", lambda self: self.name == ".cASE" or os.path.exists(self))
+    with pytest.raises(Damaged, match="the same to this file system"):
+        registry.pull(REF, to)
+    nothing_came(server, to)
+
+
+def test_names_that_differ_in_case_alone(server: Hostile, registry: Registry, to: Path) -> None:
+    """Fine where the file system keeps them apart, as here."""
     files = [("Model", b"1"), ("model", b"2")]
     server.holds(files)
     assert registry.pull(REF, to).changed
     assert contents(to) == dict(files)
-    monkeypatch.setattr(Path, "exists", lambda self: self.name == ".cASE" or os.path.exists(self))
-    with pytest.raises(Damaged, match="the same to this file system"):
-        registry.pull(REF, to.with_name("other"))
 
 
 @pytest.mark.parametrize(
@@ -314,6 +344,21 @@ def test_follow(server: Hostile, registry: Registry, told: Told, to: Path, tmp_p
         registry.pull(REF, to)
     following.close()  # type: ignore[attr-defined]
     assert registry.pull(REF, to).changed is False
+
+
+def test_a_304_to_the_first_question(server: Hostile, registry: Registry, told: Told, to: Path) -> None:
+    """By a cache in between. The follower asks again; a single pull has nothing to go by."""
+    digest = server.holds(FILES)
+    answers = server.answers["Production"]
+    server.answers["Production"] = [(304, {}, b"")]
+    for ask in (lambda: registry.resolve(REF), lambda: registry.pull(REF, to)):
+        with pytest.raises(Unavailable, match="304 to a question without an ETag"):
+            ask()
+    server.answers["Production"] = [(304, {}, b""), *answers]
+    following = registry.follow(REF, to, interval=0.1, wait=0)
+    assert next(following).digest == digest
+    assert told.warnings[0].startswith("The registry answers 304 to a question without an ETag. Trying again in ")
+    following.close()  # type: ignore[attr-defined]
 
 
 def test_what_runs_is_told(server: Hostile, told: Told, to: Path) -> None:
