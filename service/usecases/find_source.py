@@ -9,12 +9,15 @@ from itertools import pairwise
 from typing import Any
 
 from service.domain.errors import InvalidInput, NotFound
+from service.domain.identity import Principal, Scope
 from service.domain.layout import artifact_uri
 from service.domain.source import DigestSource, LoggedModelSource, PathSource, RunSource, VersionSource, parse_source
 from service.usecases.object_ports import ObjectInfo, ObjectStore
 from service.usecases.ports import Transaction
 from service.usecases.register_version import files_below, folder_at
 
+PROVENANCE = ("workspace", "import_id", "archive_digest")
+"""Of a lineage: that the files are those of an import."""
 _DEPTH = 6
 """Names in the longest `mlflow/workspaces/<workspace>/models/<model>/artifacts`; see `service.domain.layout`."""
 
@@ -29,22 +32,24 @@ class Found:
     lineage: Mapping[str, Any]
 
 
-def find_source(tx: Transaction, source: str, run_id: str, model_id: str) -> Found:
+def find_source(tx: Transaction, by: Principal, source: str, run_id: str, model_id: str) -> Found:
     """What the URI means; a run or logged model that is named beside it must be the one that holds it.
 
     Policies look at what the run measured: a version that may name any run could pass with another one's metrics.
+    They look at the workspace, too: files of an imported run may have been changed here, so a version of them is only
+    said to come from its workspace when who registers it may import from there.
 
     Raises InvalidInput for a source that is not this registry's own, NotFound for one that is not there.
     """
     match parse_source(source):
         case RunSource(run, path):
             _check_same(run, run_id)
-            return _of_run(tx, run, path)
+            return _of_run(tx, by, run, path)
         case LoggedModelSource(model):
             known = tx.models.logged_model(model)
             _check_same(model, model_id, "model_id")
             _check_same(known.run_id, run_id)
-            return _found(tx, (folder_at(known.artifact_uri),), known.run_id, source)
+            return _found(tx, by, (folder_at(known.artifact_uri),), known.run_id, source)
         case VersionSource(model, number):
             version = tx.models.version(model, number)
             _check_same(version.run_id, run_id)
@@ -58,7 +63,7 @@ def find_source(tx: Transaction, source: str, run_id: str, model_id: str) -> Fou
         case PathSource(path):
             folder = folder_at(artifact_uri(path))
             _check_inside(tx, folder, run_id, model_id)
-            return _found(tx, (folder, *_logged_at(tx, folder, "" if model_id else run_id)), run_id, source)
+            return _found(tx, by, (folder, *_logged_at(tx, folder, "" if model_id else run_id)), run_id, source)
 
 
 def _check_same(own: str, named: str, field: str = "run_id") -> None:
@@ -74,11 +79,11 @@ def _check_made(tx: Transaction, digest: str, run_id: str) -> None:
         raise InvalidInput("No version with these bytes is of the run that run_id names.", field="run_id")
 
 
-def _of_run(tx: Transaction, run: str, path: str) -> Found:
+def _of_run(tx: Transaction, by: Principal, run: str, path: str) -> Found:
     known = tx.models.run(run)
     folder = folder_at(f"{known.artifact_uri}/{path}")
     folders = (folder, *_logged_at(tx, folder, run))
-    return Found(folders, "", run, {**known.lineage, "run_id": run, "artifact_path": path})
+    return Found(folders, "", run, {**_vouched(by, known.lineage), "run_id": run, "artifact_path": path})
 
 
 def _logged_at(tx: Transaction, folder: str, run_id: str) -> list[str]:
@@ -113,12 +118,19 @@ def _roots(tx: Transaction, folder: str) -> Iterator[str]:
                     yield known(owner).artifact_uri
 
 
-def _found(tx: Transaction, folders: tuple[str, ...], run_id: str, source: str) -> Found:
+def _found(tx: Transaction, by: Principal, folders: tuple[str, ...], run_id: str, source: str) -> Found:
     try:
-        lineage = dict(tx.models.run(run_id).lineage) if run_id else {}
+        lineage = _vouched(by, tx.models.run(run_id).lineage) if run_id else {}
     except NotFound:  # a run that is gone leaves its models
         lineage = {}
     return Found(folders, "", run_id, {**lineage, "run_id": run_id, "original_source": source})
+
+
+def _vouched(by: Principal, lineage: Mapping[str, Any]) -> dict[str, Any]:
+    workspace = lineage.get("workspace", "")
+    if not workspace or by.may(Scope("import", workspace)):
+        return dict(lineage)
+    return {name: value for name, value in lineage.items() if name not in PROVENANCE}
 
 
 def files_in(objects: ObjectStore, found: Found) -> tuple[str, list[ObjectInfo]]:

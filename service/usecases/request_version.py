@@ -62,7 +62,7 @@ def request_version(
     check_model_name(asked.model)
     with store.transaction() as tx:
         workspace = _owner(tx, by, asked.model)
-        found = find_source(tx, asked.source, asked.run_id, asked.model_id)
+        found = find_source(tx, by, asked.source, asked.run_id, asked.model_id)
     folder, files = files_in(objects, found)
     small = len(files) <= SMALL_FILES and sum(info.size for info in files) <= SMALL_BYTES
     with store.transaction() as tx:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from service.domain.errors import InvalidInput, NotFound
+from service.domain.identity import OPERATOR, TRACK, Principal, Scope
 from service.domain.layout import version_uri
 from service.stores.memory import MemoryObjects
 from service.usecases import register_version
@@ -16,7 +17,7 @@ from service.usecases.model_ports import RunInfo
 from tests.contract.registries import Registry
 from tests.contract.samples import fill, manifest, new_version
 
-OWN, GOOD = "0" * 32, "1" * 32
+OWN, GOOD, IMPORTED = "0" * 32, "1" * 32, "3" * 32
 LOGGED = "m-" + "2" * 32
 PLACE = "mlflow-artifacts:/7"
 
@@ -33,9 +34,9 @@ def _made(store: Registry) -> None:
         tx.models.add_version(new_version(run_id="", content="b"))
 
 
-def found(store: Registry, source: str, run_id: str = "", model_id: str = "") -> Found:
+def found(store: Registry, source: str, run_id: str = "", model_id: str = "", by: Principal = OPERATOR) -> Found:
     with store.transaction() as tx:
-        return find_source(tx, source, run_id, model_id)
+        return find_source(tx, by, source, run_id, model_id)
 
 
 DIGEST = version_uri(manifest("a").digest)
@@ -113,3 +114,12 @@ def test_no_more_files_are_listed_than_a_version_may_have(store: Registry, monke
     objects.put(f"{source.folders[0]}c", io.BytesIO(b""), 0)
     with pytest.raises(InvalidInput, match="more than 2 files"):
         files_in(objects, source)
+
+
+@pytest.mark.parametrize("source", [f"runs:/{IMPORTED}/model", f"{PLACE}/{IMPORTED}/artifacts/model"])
+def test_only_who_may_import_from_a_workspace_vouches_for_it(store: Registry, source: str) -> None:
+    said = {"workspace": "dev", "import_id": "1", "archive_digest": "sha256:2", "experiment": "iris"}
+    store.add_run(RunInfo(IMPORTED, "7", "dev", f"{PLACE}/{IMPORTED}/artifacts", said))
+    for scope, told in ((Scope("import", "dev"), said), (Scope("import", "lab"), {"experiment": "iris"})):
+        lineage = found(store, source, IMPORTED, by=Principal("1", "ci", (TRACK, scope))).lineage
+        assert {name: lineage[name] for name in said if name in lineage} == told
