@@ -27,13 +27,16 @@ def cancel_import(store: RegistryStore, clock: Clock, by: Principal, import_id: 
 
 
 def retry_import(store: RegistryStore, clock: Clock, by: Principal, import_id: str) -> Import:
-    """Queue a failed import again, with the archive that was kept.
+    """Queue a failed import again, with the archive that was kept; it stays the one of who sent it.
 
-    Raises NotFound(kind="import"), NotAllowed when its workspace is not the caller's, Conflict unless it failed.
+    Raises NotFound(kind="import"), NotAllowed when its workspace, or the environment that gets its stages, is not
+    the caller's, Conflict unless it failed.
     """
     with store.transaction() as tx:
         import_ = tx.imports.get(import_id)
         by.require(Scope("import", import_.workspace))
+        if import_.options.environment:
+            by.require(Scope("promote", import_.options.environment))
         again = tx.imports.retry(import_.id)
         record(tx, import_changed("import.retried", by, again, None), clock())
         return again

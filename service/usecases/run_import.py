@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from service.domain.audit import Change
-from service.domain.errors import ConcurrentChange, Conflict, RegistryError, Unavailable
-from service.domain.identity import Principal
+from service.domain.errors import ConcurrentChange, Conflict, RegistryError, RequesterRevoked, Unavailable
+from service.domain.identity import Principal, Scope
 from service.domain.importing import Import, ImportState
 from service.domain.layout import own_keys
 from service.exports.archive import Limits
@@ -197,9 +198,18 @@ class Importer:
         tx.stages.lock([request.place for request in wanted])
         for request in wanted:
             try:
+                _check_requester(tx, import_, self.clock())
                 report.promoted(request, promote(tx, self.clock, import_.requester, request))
             except Conflict as error:
                 report.not_promoted(request, self.problem(error))
+
+
+def _check_requester(tx: Transaction, import_: Import, now: datetime) -> None:
+    """Raises RequesterRevoked when whoever sent the archive, days ago perhaps, may not promote any more."""
+    token = tx.tokens.held({import_.created_by_id}).get(import_.created_by_id)
+    needed = Scope("promote", import_.options.environment)
+    if token is None or not token.usable(now) or not token.principal.may(needed):
+        raise RequesterRevoked(f"The token of {import_.created_by!r}, who sent the import, may not promote any more.")
 
 
 def _prompt_recorded(by: Principal, workspace: str, kept: PromptVersion) -> Change:
