@@ -13,6 +13,7 @@ from service.domain.errors import Frozen, RegistryError
 from service.domain.history import ChangeKind, Precondition, Transition, told
 from service.domain.identity import ADMIN, Principal
 from service.domain.promotion import Promotion, PromotionState
+from service.usecases.policy_freezes import check_windows
 from service.usecases.ports import Clock, Transaction
 from service.usecases.record_change import record
 
@@ -139,7 +140,7 @@ def check_freeze(tx: Transaction, by: Principal, now: datetime, environment: str
 def empty_stage(
     tx: Transaction, clock: Clock, by: Principal, place: Place, comment: str, precondition: Precondition
 ) -> Transition:
-    """Take the version out. Raises NotFound when none is in, Stale, PreconditionFailed, Frozen."""
+    """Take the version out. Raises NotFound when none is in, Stale, PreconditionFailed, Frozen, PolicyRefused."""
     tx.stages.lock([place])
     now = clock()
     last = tx.stages.last(place)
@@ -147,6 +148,7 @@ def empty_stage(
     if last is None or last.version is None:
         tx.stages.current(*place)  # says what is absent
     check_freeze(tx, by, now, place.environment)
+    check_windows(tx, now, place)
     wanted = Wanted(None, None, ChangeKind.EMPTIED, by.name, by.token_id, comment)
     return change_stage(tx, by, now, place, last, wanted)
 
