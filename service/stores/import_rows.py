@@ -143,7 +143,7 @@ class PostgresImports:
     ) -> bool:
         done = self._connection.execute(
             sa.update(t.imports)
-            .where(_open(import_id, attempt))
+            .where(_in(state.ends, import_id, attempt))
             .values(
                 state=state,
                 finished_at=at,
@@ -183,7 +183,11 @@ class PostgresImports:
 
 
 def _open(import_id: str, attempt: int | None) -> sa.ColumnElement[bool]:
-    found = same_id(t.imports.c.id, import_id) & t.imports.c.state.in_(_OPEN)
+    return _in(_OPEN, import_id, attempt)
+
+
+def _in(states: Sequence[ImportState], import_id: str, attempt: int | None) -> sa.ColumnElement[bool]:
+    found = same_id(t.imports.c.id, import_id) & t.imports.c.state.in_(states)
     return found if attempt is None else found & (t.imports.c.attempts == attempt)
 
 

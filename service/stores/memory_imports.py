@@ -13,7 +13,8 @@ from service.domain.refusals import CHANGED_AT_ONCE, idempotency_key_used, not_t
 from service.stores.memory_state import HeldImport, State
 from service.stores.plain import plain
 
-_LIVE = (ImportState.RECEIVED, ImportState.RUNNING, ImportState.DONE)
+_OPEN = (ImportState.RECEIVED, ImportState.RUNNING)
+_LIVE = (*_OPEN, ImportState.DONE)
 
 
 class MemoryImports:
@@ -85,7 +86,7 @@ class MemoryImports:
         problem: Mapping[str, Any] | None = None,
         attempt: int | None = None,
     ) -> bool:
-        known = self._open(import_id, attempt)
+        known = self._in(state.ends, import_id, attempt)
         if known is None:
             return False
         self._write(replace(known, state=state, finished_at=at, report=plain(report), problem=plain(problem)))
@@ -105,10 +106,13 @@ class MemoryImports:
         return lost
 
     def _open(self, import_id: str, attempt: int | None = None) -> Import | None:
+        return self._in(_OPEN, import_id, attempt)
+
+    def _in(self, states: Sequence[ImportState], import_id: str, attempt: int | None) -> Import | None:
         held = self._state.imports.get(import_id)
-        if held is None or held.same_as or held.import_.state.final or attempt not in (None, held.import_.attempts):
+        if held is None or held.same_as or held.import_.state not in states:
             return None
-        return held.import_
+        return held.import_ if attempt in (None, held.import_.attempts) else None
 
     def _write(self, changed: Import) -> Import:
         self._state.imports[changed.id] = replace(self._state.imports[changed.id], import_=changed)
