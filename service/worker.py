@@ -8,11 +8,12 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import procrastinate
-from procrastinate import JobContext, RetryStrategy, exceptions
+from procrastinate import JobContext, exceptions
 from procrastinate import jobs as procrastinate_jobs
 
 from service.api.problem_documents import problem_document
-from service.domain.errors import RegistryError, Unavailable
+from service.domain.errors import RegistryError
+from service.job_retries import UntilPartsAnswer, after_its_worker_ended, is_last, why_given_up
 from service.settings import Settings
 from service.stores.job_connector import JobConnector
 from service.stores.queue import IMPORT_TASK, QUEUE, REGISTER_QUEUE, REGISTER_TASK, SCHEMA, WEBHOOK_QUEUE
@@ -30,7 +31,6 @@ from service.wiring import Parts, make_collector, make_parts
 
 log = logging.getLogger(__name__)
 
-MAX_ATTEMPTS = 20
 HEARTBEAT = 2.0
 STALLED = 10.0
 """Seconds without a heartbeat after which a worker counts as dead and its jobs are taken up again."""
@@ -72,14 +72,13 @@ def _add_import(app: procrastinate.App, importer: Importer) -> None:
         name=IMPORT_TASK,
         queue=QUEUE,
         pass_context=True,
-        retry=RetryStrategy(max_attempts=MAX_ATTEMPTS, exponential_wait=2, retry_exceptions={Unavailable}),
+        retry=UntilPartsAnswer(),
     )
     def run_import(context: JobContext, import_id: str) -> None:
-        if context.job.attempts >= MAX_ATTEMPTS:
-            # Each of them ended with its worker: the next one would, too.
-            importer.give_up(import_id, RegistryError(f"The import ended {MAX_ATTEMPTS} workers; their logs say why."))
+        if why := why_given_up(context.job):
+            importer.give_up(import_id, RegistryError(f"The import {why}."))
             return
-        importer.run(import_id, last=context.job.attempts + 1 >= MAX_ATTEMPTS)
+        importer.run(import_id, last=is_last(context.job))
 
 
 def _add_registration(app: procrastinate.App, parts: Parts) -> None:
@@ -87,13 +86,13 @@ def _add_registration(app: procrastinate.App, parts: Parts) -> None:
         name=REGISTER_TASK,
         queue=REGISTER_QUEUE,
         pass_context=True,
-        retry=RetryStrategy(max_attempts=MAX_ATTEMPTS, exponential_wait=2, retry_exceptions={Unavailable}),
+        retry=UntilPartsAnswer(),
     )
     def register(context: JobContext, model: str, version: str) -> None:
-        if context.job.attempts >= MAX_ATTEMPTS:
-            give_up(parts.store, model, int(version), f"The registration ended {MAX_ATTEMPTS} workers.")
+        if why := why_given_up(context.job):
+            give_up(parts.store, model, int(version), f"The registration {why}.")
             return
-        last = context.job.attempts + 1 >= MAX_ATTEMPTS
+        last = is_last(context.job)
         store, objects, clock, signer = parts.store, parts.objects, parts.clock, parts.signer
         freeze_version(store, objects, clock, model, int(version), last=last, signer=signer)
 
@@ -105,7 +104,7 @@ def _add_maintenance(app: procrastinate.App, parts: Parts, collector: Collector)
         for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED):
             try:
                 if job.queue in (QUEUE, REGISTER_QUEUE):
-                    await app.job_manager.retry_job(job)
+                    await app.job_manager.retry_job(job, priority=after_its_worker_ended(job))
                 else:  # it comes again by itself
                     await app.job_manager.finish_job(job, procrastinate_jobs.Status.FAILED, delete_job=True)
             except exceptions.ConnectorException:
