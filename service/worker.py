@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import procrastinate
 from procrastinate import JobContext, exceptions
@@ -43,15 +44,16 @@ DELIVERIES = 8
 
 
 def make_worker_app(
-    settings: Settings, parts: Parts | None = None, deliverer: Deliverer | None = None
+    settings: Settings, parts: Parts | None = None, deliverer: Deliverer | None = None, concurrency: int = 2
 ) -> procrastinate.App:
     """The tasks of a worker.
 
     Args:
         parts: stores to use instead of those the settings name.
         deliverer: what sends to webhooks, instead of one of those parts.
+        concurrency: imports at once, for which there are to be connections.
     """
-    parts = parts or make_parts(settings)
+    parts = parts or make_parts(replace(settings, database_pool=pool_of(settings, concurrency)))
     connector = JobConnector(
         conninfo=settings.database_url.replace("postgresql+psycopg2://", "postgresql://", 1),
         kwargs={"options": f"-c search_path={SCHEMA},public", "application_name": "model-registry-worker"},
@@ -65,6 +67,11 @@ def make_worker_app(
     deliverer = deliverer or Deliverer(parts.store, parts.webhooks, parts.clock)
     add_webhook_tasks(app, parts, settings, deliverer)
     return app
+
+
+def pool_of(settings: Settings, concurrency: int) -> int:
+    """At least a connection for each job at once, and two for an import: it keeps one from beginning to end."""
+    return max(settings.database_pool, 2 * concurrency + REGISTRATIONS + DELIVERIES)
 
 
 def _add_import(app: procrastinate.App, importer: Importer) -> None:

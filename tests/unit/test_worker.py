@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from service import worker
 from service.job_retries import UntilPartsAnswer
 from service.settings import S3Settings, Settings
 from service.stores.queue import IMPORT_TASK, REGISTER_TASK
+from service.wiring import Parts, make_parts
 from service.worker import make_worker_app
 
 SETTINGS = Settings(
@@ -14,6 +18,21 @@ SETTINGS = Settings(
     s3=S3Settings("http://127.0.0.1:9", "key", "secret", "bucket"),
     public_url="http://127.0.0.1:5080",
 )
+
+
+@pytest.mark.parametrize(("concurrency", "setting", "pool"), [(1, 5, 12), (16, 5, 42), (16, 50, 50)])
+def test_the_pool_follows_the_concurrency(
+    monkeypatch: pytest.MonkeyPatch, concurrency: int, setting: int, pool: int
+) -> None:
+    pools = []
+
+    def made(settings: Settings) -> Parts:
+        pools.append(settings.database_pool)
+        return make_parts(settings)
+
+    monkeypatch.setattr(worker, "make_parts", made)
+    make_worker_app(replace(SETTINGS, database_pool=setting), concurrency=concurrency)
+    assert pools == [pool]
 
 
 @pytest.mark.parametrize("task", [IMPORT_TASK, REGISTER_TASK])
