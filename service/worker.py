@@ -41,6 +41,8 @@ REGISTRATIONS = 2
 """Versions whose bytes are frozen at once."""
 DELIVERIES = 8
 """Webhooks that are sent to at once, each one event at a time: as many slow receivers hold up nobody else."""
+MAINTAINERS = 4
+"""One for each task that time brings: collecting what is left takes its time, and jobs of the dead are waited for."""
 
 
 def make_worker_app(
@@ -156,21 +158,21 @@ def run_worker(app: procrastinate.App, concurrency: int) -> None:
     asyncio.run(_run(app, concurrency))
 
 
+def jobs_at_once(concurrency: int) -> dict[str, int]:
+    """By queue; each has a worker of its own."""
+    return {QUEUE: concurrency, REGISTER_QUEUE: REGISTRATIONS, WEBHOOK_QUEUE: DELIVERIES, MAINTENANCE: MAINTAINERS}
+
+
 async def _run(app: procrastinate.App, concurrency: int) -> None:
-    """Workers side by side: imports, which may take all they are given for minutes, hold up nobody who waits.
+    """Workers side by side: what takes minutes, or waits for slow receivers, holds up nobody else.
 
     When one of them ends unasked, so do the others.
     """
     loop = asyncio.get_running_loop()
-    loop.set_default_executor(
-        ThreadPoolExecutor(concurrency + REGISTRATIONS + DELIVERIES + 2, thread_name_prefix="job")
-    )
+    at_once = jobs_at_once(concurrency)
+    loop.set_default_executor(ThreadPoolExecutor(sum(at_once.values()), thread_name_prefix="job"))
     async with app.open_async():
-        workers = [
-            asyncio.create_task(work(app, [QUEUE], concurrency)),
-            asyncio.create_task(work(app, [REGISTER_QUEUE], REGISTRATIONS)),
-            asyncio.create_task(work(app, [WEBHOOK_QUEUE, MAINTENANCE], DELIVERIES + 2)),
-        ]
+        workers = [asyncio.create_task(work(app, [queue], jobs)) for queue, jobs in at_once.items()]
         for name in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(name, workers[0].cancel)
         log.info("worker started")

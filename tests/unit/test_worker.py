@@ -35,6 +35,15 @@ def test_the_pool_follows_the_concurrency(
     assert pools == [pool]
 
 
+def test_every_queue_has_a_worker_of_its_own() -> None:
+    """Slow receivers of webhooks do not keep dead workers' jobs, or garbage, waiting."""
+    app = make_worker_app(SETTINGS)
+    at_once = worker.jobs_at_once(3)
+    assert {task.queue for task in app.tasks.values()} - {"builtin"} == set(at_once)
+    assert at_once["imports"] == 3
+    assert at_once["maintenance"] == sum(task.queue == "maintenance" for task in app.tasks.values())
+
+
 @pytest.mark.parametrize("task", [IMPORT_TASK, REGISTER_TASK])
 def test_what_waits_for_parts_that_do_not_answer(task: str) -> None:
     assert isinstance(make_worker_app(SETTINGS).tasks[task].retry_strategy, UntilPartsAnswer)
