@@ -165,6 +165,8 @@ class Importer:
     def _write(self, tx: Transaction, import_: Import, plan: Plan, spool: RunSpool, ids: CentralIds) -> Report:
         report = Report(import_, plan)
         report.tracking(self.tracking.write(tx, plan.batch, spool, ids))
+        # Before the rows of models and versions, as whoever withdraws or deletes a version takes them.
+        tx.stages.lock(report.places())
         by, now = import_.requester, self.clock()
         made = {
             name: tx.models.own(name, import_.workspace, details.creation_time)
@@ -193,10 +195,11 @@ class Importer:
         return report
 
     def _promote(self, tx: Transaction, import_: Import, report: Report) -> None:
-        """Ask for the source's stages; what the environment refuses is told in the report, and the import goes on."""
-        wanted = report.stages_wanted()
-        tx.stages.lock([request.place for request in wanted])
-        for request in wanted:
+        """Ask for the source's stages, whose places are locked.
+
+        What the environment refuses is told in the report, and the import goes on.
+        """
+        for request in report.stages_wanted():
             try:
                 _check_requester(tx, import_, self.clock())
                 report.promoted(request, promote(tx, self.clock, import_.requester, request))
