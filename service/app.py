@@ -20,8 +20,8 @@ from service.api.origins import add_origins
 from service.api.own_pages import origin_of
 from service.api.payloads import DroppedIn, Problem
 from service.api.places import add_environments, add_workspaces
-from service.api.policies import add_policies
-from service.api.promotions import add_promotions
+from service.api.policies import add_model_policies, add_policies
+from service.api.promotions import add_decisions, add_promotions
 from service.api.puller import add_puller
 from service.api.resolve import add_resolve
 from service.api.runs import add_runs
@@ -75,6 +75,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
     add_models(v1, parts)
     add_comparisons(v1, parts)
     add_policies(v1, parts)
+    add_model_policies(v1, parts)
     add_resolve(v1, parts)
     add_events(v1, parts)
     add_stages(v1, parts)
@@ -86,6 +87,7 @@ def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
     add_webhooks(v1, parts)
     add_deliveries(v1, parts)
     add_promotions(v1, parts)
+    add_decisions(v1, parts)
     add_history(v1, parts)
     add_withdrawals(v1, parts)
     add_freezes(v1, parts)

@@ -60,7 +60,7 @@ def worker(concurrency: int) -> None:
     _checked_environ(os.environ)
     _end_on_sigterm()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    run_worker(make_worker_app(Settings.from_env(os.environ)), concurrency)
+    run_worker(make_worker_app(Settings.from_env(os.environ), concurrency=concurrency), concurrency)
 
 
 @main.command()

@@ -16,6 +16,9 @@ from service.packing import Packed
 
 BLOCK = 1024 * 1024
 TRIES = 6
+"""With pauses of 1, 2, 4, 8 and 16 seconds: a registry or a store that restarts is back by then."""
+POLL_SECONDS = 0.5
+"""Between looks at an import: one takes seconds to hours, and its address does not wait for the end."""
 THREADS = 4
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """A label and a number of bytes; gives what is called with the bytes that are done more."""
@@ -54,7 +57,7 @@ def send(packed: Packed, to: Destination, progress: Progress, *, wait_for_it: bo
         else:
             import_ = _upload(registry, packed, to, progress)
         while wait_for_it and import_["state"] in ("received", "running"):
-            time.sleep(0.5)
+            time.sleep(POLL_SECONDS)
             import_ = registry.call("GET", f"/v1/imports/{import_['id']}")
     if import_["problem"]:
         raise SendError(import_["problem"]["detail"])
@@ -96,12 +99,19 @@ def _each(waiting: Mapping[Future[None], Any]) -> Iterator[Future[None]]:
             future.cancel()
 
 
-def _put(registry: _Registry, session: requests.Session, packed: Packed, place: str, part: Mapping[str, Any]) -> None:
-    piece = _Piece(packed, part["offset"], part["size"])
-    url, told = part["url"], ""
+def _attempts() -> Iterator[int]:
+    """Numbers from 0, with the pauses between them."""
     for attempt in range(TRIES):
         if attempt:
             time.sleep(2 ** (attempt - 1))
+        yield attempt
+
+
+def _put(registry: _Registry, session: requests.Session, packed: Packed, place: str, part: Mapping[str, Any]) -> None:
+    piece = _Piece(packed, part["offset"], part["size"])
+    url, told = part["url"], ""
+    for attempt in _attempts():
+        if attempt:
             # The first one may have expired while other parts had their turn.
             answer = registry.call("GET", registry.inside(f"{place}/urls"), params={"parts": str(part["number"])})
             url = answer["parts"][0]["url"]
@@ -148,9 +158,7 @@ class _Registry:
     def call(self, method: str, path: str, **given: Any) -> dict[str, Any]:
         """The body of a 2xx. Raises SendError with the problem's detail."""
         told = "does not answer"
-        for attempt in range(TRIES):
-            if attempt:
-                time.sleep(2 ** (attempt - 1))
+        for _ in _attempts():
             try:
                 response = self._session.request(method, self._to.url + path, timeout=(10, 300), **given)
             except requests.RequestException as error:

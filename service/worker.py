@@ -6,13 +6,15 @@ import asyncio
 import logging
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import procrastinate
-from procrastinate import JobContext, RetryStrategy, exceptions
+from procrastinate import JobContext, exceptions
 from procrastinate import jobs as procrastinate_jobs
 
 from service.api.problem_documents import problem_document
-from service.domain.errors import RegistryError, Unavailable
+from service.domain.errors import RegistryError
+from service.job_retries import UntilPartsAnswer, after_its_worker_ended, is_last, why_given_up
 from service.settings import Settings
 from service.stores.job_connector import JobConnector
 from service.stores.queue import IMPORT_TASK, QUEUE, REGISTER_QUEUE, REGISTER_TASK, SCHEMA, WEBHOOK_QUEUE
@@ -30,7 +32,6 @@ from service.wiring import Parts, make_collector, make_parts
 
 log = logging.getLogger(__name__)
 
-MAX_ATTEMPTS = 20
 HEARTBEAT = 2.0
 STALLED = 10.0
 """Seconds without a heartbeat after which a worker counts as dead and its jobs are taken up again."""
@@ -40,18 +41,21 @@ REGISTRATIONS = 2
 """Versions whose bytes are frozen at once."""
 DELIVERIES = 8
 """Webhooks that are sent to at once, each one event at a time: as many slow receivers hold up nobody else."""
+MAINTAINERS = 4
+"""One for each task that time brings: collecting what is left takes its time, and jobs of the dead are waited for."""
 
 
 def make_worker_app(
-    settings: Settings, parts: Parts | None = None, deliverer: Deliverer | None = None
+    settings: Settings, parts: Parts | None = None, deliverer: Deliverer | None = None, concurrency: int = 2
 ) -> procrastinate.App:
     """The tasks of a worker.
 
     Args:
         parts: stores to use instead of those the settings name.
         deliverer: what sends to webhooks, instead of one of those parts.
+        concurrency: imports at once, for which there are to be connections.
     """
-    parts = parts or make_parts(settings)
+    parts = parts or make_parts(replace(settings, database_pool=pool_of(settings, concurrency)))
     connector = JobConnector(
         conninfo=settings.database_url.replace("postgresql+psycopg2://", "postgresql://", 1),
         kwargs={"options": f"-c search_path={SCHEMA},public", "application_name": "model-registry-worker"},
@@ -67,19 +71,23 @@ def make_worker_app(
     return app
 
 
+def pool_of(settings: Settings, concurrency: int) -> int:
+    """At least a connection for each job at once, and two for an import: it keeps one from beginning to end."""
+    return max(settings.database_pool, 2 * concurrency + REGISTRATIONS + DELIVERIES)
+
+
 def _add_import(app: procrastinate.App, importer: Importer) -> None:
     @app.task(
         name=IMPORT_TASK,
         queue=QUEUE,
         pass_context=True,
-        retry=RetryStrategy(max_attempts=MAX_ATTEMPTS, exponential_wait=2, retry_exceptions={Unavailable}),
+        retry=UntilPartsAnswer(),
     )
     def run_import(context: JobContext, import_id: str) -> None:
-        if context.job.attempts >= MAX_ATTEMPTS:
-            # Each of them ended with its worker: the next one would, too.
-            importer.give_up(import_id, RegistryError(f"The import ended {MAX_ATTEMPTS} workers; their logs say why."))
+        if why := why_given_up(context.job):
+            importer.give_up(import_id, RegistryError(f"The import {why}."))
             return
-        importer.run(import_id, last=context.job.attempts + 1 >= MAX_ATTEMPTS)
+        importer.run(import_id, last=is_last(context.job))
 
 
 def _add_registration(app: procrastinate.App, parts: Parts) -> None:
@@ -87,13 +95,13 @@ def _add_registration(app: procrastinate.App, parts: Parts) -> None:
         name=REGISTER_TASK,
         queue=REGISTER_QUEUE,
         pass_context=True,
-        retry=RetryStrategy(max_attempts=MAX_ATTEMPTS, exponential_wait=2, retry_exceptions={Unavailable}),
+        retry=UntilPartsAnswer(),
     )
     def register(context: JobContext, model: str, version: str) -> None:
-        if context.job.attempts >= MAX_ATTEMPTS:
-            give_up(parts.store, model, int(version), f"The registration ended {MAX_ATTEMPTS} workers.")
+        if why := why_given_up(context.job):
+            give_up(parts.store, model, int(version), f"The registration {why}.")
             return
-        last = context.job.attempts + 1 >= MAX_ATTEMPTS
+        last = is_last(context.job)
         store, objects, clock, signer = parts.store, parts.objects, parts.clock, parts.signer
         freeze_version(store, objects, clock, model, int(version), last=last, signer=signer)
 
@@ -105,7 +113,7 @@ def _add_maintenance(app: procrastinate.App, parts: Parts, collector: Collector)
         for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED):
             try:
                 if job.queue in (QUEUE, REGISTER_QUEUE):
-                    await app.job_manager.retry_job(job)
+                    await app.job_manager.retry_job(job, priority=after_its_worker_ended(job))
                 else:  # it comes again by itself
                     await app.job_manager.finish_job(job, procrastinate_jobs.Status.FAILED, delete_job=True)
             except exceptions.ConnectorException:
@@ -150,21 +158,21 @@ def run_worker(app: procrastinate.App, concurrency: int) -> None:
     asyncio.run(_run(app, concurrency))
 
 
+def jobs_at_once(concurrency: int) -> dict[str, int]:
+    """By queue; each has a worker of its own."""
+    return {QUEUE: concurrency, REGISTER_QUEUE: REGISTRATIONS, WEBHOOK_QUEUE: DELIVERIES, MAINTENANCE: MAINTAINERS}
+
+
 async def _run(app: procrastinate.App, concurrency: int) -> None:
-    """Workers side by side: imports, which may take all they are given for minutes, hold up nobody who waits.
+    """Workers side by side: what takes minutes, or waits for slow receivers, holds up nobody else.
 
     When one of them ends unasked, so do the others.
     """
     loop = asyncio.get_running_loop()
-    loop.set_default_executor(
-        ThreadPoolExecutor(concurrency + REGISTRATIONS + DELIVERIES + 2, thread_name_prefix="job")
-    )
+    at_once = jobs_at_once(concurrency)
+    loop.set_default_executor(ThreadPoolExecutor(sum(at_once.values()), thread_name_prefix="job"))
     async with app.open_async():
-        workers = [
-            asyncio.create_task(work(app, [QUEUE], concurrency)),
-            asyncio.create_task(work(app, [REGISTER_QUEUE], REGISTRATIONS)),
-            asyncio.create_task(work(app, [WEBHOOK_QUEUE, MAINTENANCE], DELIVERIES + 2)),
-        ]
+        workers = [asyncio.create_task(work(app, [queue], jobs)) for queue, jobs in at_once.items()]
         for name in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(name, workers[0].cancel)
         log.info("worker started")

@@ -12,7 +12,8 @@ from service.api.auth import admin, authenticated, principal, scoped
 from service.api.document import problems
 from service.api.models import version_fields
 from service.api.once import once
-from service.api.promotions import STAGE, precondition
+from service.api.paths import STAGE
+from service.api.promotions import precondition
 from service.domain.environment import Place
 from service.usecases.change_stage import empty_stage
 from service.usecases.freeze_environment import freeze, unfreeze

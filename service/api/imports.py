@@ -52,7 +52,7 @@ def add_imports(api: APIBlueprint, parts: Parts, max_bytes: int) -> None:
     @api.delete("/imports/<import_id>", tags=[IMPORTS], responses={200: p.ImportOut})
     @authenticated()
     def cancel_import_(path: p.ImportPath) -> Response:
-        """Cancel an import that is not final yet; one that is stays as it is."""
+        """Cancel an import that is not final yet or has failed; one that ended otherwise stays as it is."""
         return answer(shown_import(cancel_import(parts.store, parts.clock, principal(), path.import_id)))
 
     @api.post("/imports/<import_id>/retry", tags=[IMPORTS], responses={202: p.ImportOut, **problems(409)})

@@ -12,7 +12,7 @@ from service.api import payloads as p
 from service.api.answers import answer, no_content
 from service.api.auth import principal, scoped
 from service.api.document import problems
-from service.api.promotions import STAGE
+from service.api.paths import STAGE
 from service.domain.environment import Assignment, Place
 from service.domain.instance import Drift, Instance
 from service.usecases.watch_instances import remove_instance, report_instance, see_instances

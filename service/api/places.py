@@ -11,11 +11,11 @@ from service.api.auth import admin, authenticated, principal, scoped
 from service.api.document import problems
 from service.domain.identity import Scope
 from service.usecases.manage_places import delete_environment, delete_workspace, put_environment, put_workspace
+from service.usecases.read_history import READ
 from service.wiring import Parts
 
 WORKSPACES = Tag(name="workspaces", description="Where models come from")
 ENVIRONMENTS = Tag(name="environments", description="Where models are used")
-READ = ("read", "promote", "approve")
 
 
 def add_workspaces(api: APIBlueprint, parts: Parts) -> None:

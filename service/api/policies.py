@@ -16,12 +16,12 @@ from service.api.document import problems
 from service.domain.errors import PreconditionFailed
 from service.domain.policy import PolicyVersion
 from service.usecases.manage_policies import get_policy, put_policy, remove_policy
+from service.usecases.read_history import READ
 from service.wiring import Parts
 
 POLICIES = Tag(name="policies", description="What environments ask of a version before they let it in")
 ENVIRONMENT = "/environments/<environment>/policy"
 MODEL = "/environments/<environment>/models/<model>/policy"
-READ = ("read", "promote", "approve")
 PUT: dict[int, Any] = {200: pp.PolicyOut, **problems(409, 412, 413, 415)}
 
 
@@ -48,6 +48,8 @@ def add_policies(api: APIBlueprint, parts: Parts) -> None:
         """Every policy that the environment had, the newest first."""
         return _history(parts, path.environment, "", query)
 
+
+def add_model_policies(api: APIBlueprint, parts: Parts) -> None:
     @api.put(MODEL, tags=[POLICIES], responses=PUT)
     @admin()
     def put_model_policy(path: pp.ModelPolicyPath, body: pp.PolicyIn, header: pp.PolicyHeaders) -> Response:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from service.api.field_types import MAYBE_2_0, Storable
 from service.api.payloads import EnvironmentPath, In, ModelPath, Out, Query
-from service.domain.policy_rules import DURATION_PATTERN
+from service.domain.policy_rules import DURATION_PATTERN, RuleName
 
 Name = Annotated[Storable, Field(min_length=1, max_length=250)]
 Glob = Annotated[
@@ -17,20 +17,6 @@ Glob = Annotated[
 ]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Duration = Annotated[Storable, Field(pattern=DURATION_PATTERN, description="such as 90s, 30m, 24h, 7d or 2w")]
-RuleName = Literal[
-    "came_from",
-    "approvals",
-    "signature",
-    "input_example",
-    "tags",
-    "metrics",
-    "regressions",
-    "flavors",
-    "files",
-    "no_pickle",
-    "source_workspaces",
-    "freezes",
-]
 Source = Annotated[
     Literal["run", "evaluation"],
     Field(description="run: the latest value of the version's run; evaluation: the latest one of its logged model"),

@@ -15,6 +15,7 @@ from service.api.answers import answer
 from service.api.auth import authenticated, principal, scoped
 from service.api.document import problems
 from service.api.once import once
+from service.api.paths import STAGE
 from service.api.problem_documents import TYPE
 from service.api.problems import problem_response
 from service.domain.environment import Place
@@ -29,7 +30,7 @@ from service.usecases.roll_back import roll_back
 from service.wiring import Parts
 
 PROMOTIONS = Tag(name="promotions", description="How versions get into stages: rules, approvals, rollback")
-STAGE = "/environments/<environment>/models/<model>/stages/<stage>"
+ONE = "/promotions/<promotion_id>"
 ASKED: dict[int, Any] = {
     200: pp.PromotionOut,
     201: pp.PromotionOut,
@@ -89,7 +90,7 @@ def add_promotions(api: APIBlueprint, parts: Parts) -> None:
             found = tx.promotions.list(path.environment, state, parts.clock(), query.limit, query.before)
         return answer(pp.PromotionsOut(promotions=[shown(promotion) for promotion in found]))
 
-    @api.get("/promotions/<promotion_id>", tags=[PROMOTIONS], responses={200: pp.PromotionOut})
+    @api.get(ONE, tags=[PROMOTIONS], responses={200: pp.PromotionOut})
     @authenticated()
     def get_promotion(path: pp.PromotionPath) -> Response:
         """One promotion with its approvals."""
@@ -98,7 +99,9 @@ def add_promotions(api: APIBlueprint, parts: Parts) -> None:
         principal().require(*(Scope(action, promotion.environment) for action in READ))
         return answer(shown(promotion))
 
-    @api.post("/promotions/<promotion_id>/approve", tags=[PROMOTIONS], responses=DECIDED)
+
+def add_decisions(api: APIBlueprint, parts: Parts) -> None:
+    @api.post(f"{ONE}/approve", tags=[PROMOTIONS], responses=DECIDED)
     @authenticated()
     def approve_promotion(path: pp.PromotionPath, header: pp.KeyHeaders, body: pp.ApprovalIn) -> Response:
         """Approve it; the last approval that is needed puts the version into the stage."""
@@ -108,7 +111,7 @@ def add_promotions(api: APIBlueprint, parts: Parts) -> None:
 
         return once(parts, header.idempotency_key, body, work)
 
-    @api.post("/promotions/<promotion_id>/reject", tags=[PROMOTIONS], responses=DECIDED)
+    @api.post(f"{ONE}/reject", tags=[PROMOTIONS], responses=DECIDED)
     @authenticated()
     def reject_promotion(path: pp.PromotionPath, header: pp.KeyHeaders, body: pp.DecisionIn) -> Response:
         """Reject it: one rejection ends it."""
@@ -118,7 +121,7 @@ def add_promotions(api: APIBlueprint, parts: Parts) -> None:
 
         return once(parts, header.idempotency_key, body, work)
 
-    @api.post("/promotions/<promotion_id>/cancel", tags=[PROMOTIONS], responses=DECIDED)
+    @api.post(f"{ONE}/cancel", tags=[PROMOTIONS], responses=DECIDED)
     @authenticated()
     def cancel_promotion(path: pp.PromotionPath, header: pp.KeyHeaders, body: pp.DecisionIn) -> Response:
         """Take it back, as whoever may promote there."""

@@ -14,7 +14,7 @@ from service.api import hand_out_payloads as hp
 from service.api import payloads as p
 from service.api.auth import identified_by, principal, scoped
 from service.api.models import version_fields
-from service.api.promotions import STAGE
+from service.api.paths import STAGE
 from service.api.request_ids import request_id
 from service.domain.environment import Assignment, Place
 from service.domain.errors import InvalidInput, NotAuthenticated, NotFound

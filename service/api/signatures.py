@@ -13,7 +13,7 @@ from service.api import payloads as p
 from service.api.answers import answer
 from service.api.auth import authenticated, principal, scoped
 from service.api.field_types import Storable
-from service.api.promotions import STAGE
+from service.api.paths import STAGE
 from service.domain.environment import Place
 from service.domain.signature import BUNDLE_TYPE, Signature
 from service.usecases.read_models import get_version

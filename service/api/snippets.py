@@ -10,7 +10,7 @@ from pydantic import Field
 
 from service.api import payloads as p
 from service.api.auth import scoped
-from service.api.promotions import STAGE
+from service.api.paths import STAGE
 from service.api.resolve import STAGES
 from service.domain.environment import Place
 from service.domain.example_inputs import inputs_of

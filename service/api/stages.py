@@ -11,7 +11,8 @@ from service.api import payloads as p
 from service.api import promotion_payloads as pp
 from service.api.auth import principal, scoped
 from service.api.document import problems
-from service.api.promotions import STAGE, asked, precondition
+from service.api.paths import STAGE
+from service.api.promotions import asked, precondition
 from service.api.resolve import STAGES, conditional, stage_answer
 from service.domain.environment import Place
 from service.domain.promotion import PromotionState

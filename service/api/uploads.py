@@ -20,16 +20,14 @@ from service.usecases.upload_archive import ArchiveUploads
 from service.wiring import Parts
 
 UPLOADS = Tag(name="uploads", description="Archives that go to the object store directly, by parts, to be imported")
+ALL = "/workspaces/<workspace>/uploads"
+ONE = f"{ALL}/<upload_id>"
 
 
 def add_uploads(api: APIBlueprint, parts: Parts, max_bytes: int, seconds: int) -> None:
     uploads = ArchiveUploads(parts.store, parts.objects, parts.part_store, parts.clock)
 
-    @api.post(
-        "/workspaces/<workspace>/uploads",
-        tags=[UPLOADS],
-        responses={200: u.NewUploadOut, 201: u.NewUploadOut, **problems(409, 413, 415)},
-    )
+    @api.post(ALL, tags=[UPLOADS], responses={200: u.NewUploadOut, 201: u.NewUploadOut, **problems(409, 413, 415)})
     @scoped("import", parameter="workspace")
     def create_upload(path: p.WorkspacePath, body: u.UploadIn) -> Response:
         """Begin an upload; or go on with the open one of the same size and announced SHA-256 (200)."""
@@ -41,18 +39,14 @@ def add_uploads(api: APIBlueprint, parts: Parts, max_bytes: int, seconds: int) -
             out, 201 if created else 200, {"Location": f"/v1/workspaces/{path.workspace}/uploads/{upload.id}"}
         )
 
-    @api.get("/workspaces/<workspace>/uploads/<upload_id>", tags=[UPLOADS], responses={200: u.UploadOut})
+    @api.get(ONE, tags=[UPLOADS], responses={200: u.UploadOut})
     @scoped("import", parameter="workspace")
     def get_upload(path: u.UploadPath) -> Response:
         """An upload and which of its parts are there."""
         upload = uploads.get(path.workspace, path.upload_id)
         return answer(u.UploadOut(**_shown(upload, uploads.there(upload))))
 
-    @api.get(
-        "/workspaces/<workspace>/uploads/<upload_id>/urls",
-        tags=[UPLOADS],
-        responses={200: u.PartUrlsOut, **problems(409)},
-    )
+    @api.get(f"{ONE}/urls", tags=[UPLOADS], responses={200: u.PartUrlsOut, **problems(409)})
     @scoped("import", parameter="workspace")
     def get_upload_urls(path: u.UploadPath, query: u.UrlsQuery) -> Response:
         """New URLs: of the parts that are not there yet, or of those named."""
@@ -62,7 +56,7 @@ def add_uploads(api: APIBlueprint, parts: Parts, max_bytes: int, seconds: int) -
         return answer(u.PartUrlsOut(expires_in=seconds, parts=_urls(upload, urls)))
 
     @api.post(
-        "/workspaces/<workspace>/uploads/<upload_id>/complete",
+        f"{ONE}/complete",
         tags=[UPLOADS],
         responses={200: p.ImportOut, 201: p.ImportOut, 202: p.ImportOut, **problems(409)},
     )
@@ -75,7 +69,7 @@ def add_uploads(api: APIBlueprint, parts: Parts, max_bytes: int, seconds: int) -
         )
         return received_answer(parts, received, header.prefer)
 
-    @api.delete("/workspaces/<workspace>/uploads/<upload_id>", tags=[UPLOADS], responses={204: None, **problems(409)})
+    @api.delete(ONE, tags=[UPLOADS], responses={204: None, **problems(409)})
     @scoped("import", parameter="workspace")
     def delete_upload(path: u.UploadPath) -> Response:
         """End an upload that is not completed, and forget its parts."""

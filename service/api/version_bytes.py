@@ -22,7 +22,7 @@ from service.api.byte_answers import (
     manifest_answer,
 )
 from service.api.document import binary, problems
-from service.api.promotions import STAGE
+from service.api.paths import STAGE
 from service.api.resolve import STAGES
 from service.domain.environment import Place
 from service.usecases.hand_out import Find, HandOutBytes, by_digest, by_stage, by_version

@@ -6,12 +6,15 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from service.domain.identity import Principal
 from service.domain.layout import archive_key
+
+ARCHIVE_KEPT = timedelta(days=14)
+"""After that an import that failed is not tried again, and its archive is garbage."""
 
 
 class ImportState(StrEnum):
@@ -24,7 +27,15 @@ class ImportState(StrEnum):
 
     @property
     def final(self) -> bool:
-        return self not in (ImportState.RECEIVED, ImportState.RUNNING)
+        return self not in _OPEN
+
+    @property
+    def ends(self) -> tuple[ImportState, ...]:
+        """The states from which an import comes to this final one: one that failed can still be cancelled."""
+        return (*_OPEN, ImportState.FAILED) if self is ImportState.CANCELLED else _OPEN
+
+
+_OPEN = (ImportState.RECEIVED, ImportState.RUNNING)
 
 
 @dataclass(frozen=True)
@@ -97,6 +108,34 @@ class Import:
     created_by_id: str = ""
     request_id: str = ""
 
+    @classmethod
+    def received(
+        cls,
+        by: Principal,
+        at: datetime,
+        id: str,
+        workspace: str,
+        key: str,
+        options: ImportOptions,
+        digest: str,
+        size: int,
+        source: ImportSource = ImportSource(),
+    ) -> Import:
+        return cls(
+            id=id,
+            workspace=workspace,
+            key=key,
+            state=ImportState.RECEIVED,
+            options=options,
+            archive_digest=digest,
+            archive_size=size,
+            created_by=by.name,
+            created_by_id=by.token_id,
+            request_id=by.request_id,
+            created_at=at,
+            source=source,
+        )
+
     @property
     def requester(self) -> Principal:
         """Whoever sent the archive, as the one who does what the import does."""
@@ -113,3 +152,8 @@ class Import:
     def archive_key(self) -> str:
         """Not of an import from a prefix."""
         return self.source.key or archive_key(self.id)
+
+    def archive_is_kept(self, now: datetime) -> bool:
+        """Whether the import may still need it, as far as that is a matter of time."""
+        failed = self.state is ImportState.FAILED
+        return not failed or self.finished_at is None or self.finished_at >= now - ARCHIVE_KEPT

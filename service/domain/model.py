@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
@@ -78,6 +78,30 @@ class Lineage:
     import_id: str = ""
     archive_digest: str = ""
     source: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, said: Mapping[str, Any]) -> Lineage:
+        """Without what other releases wrote into it."""
+        return cls(**{key: value for key, value in said.items() if key in _LINEAGE_FIELDS})
+
+
+_LINEAGE_FIELDS = {each.name for each in fields(Lineage)}
+
+
+def is_older(lineage: Mapping[str, Any], than: int | None) -> bool:
+    """Whether an export was written before another one that was taken in already (both may not say)."""
+    exported_at = lineage.get("exported_at")
+    return exported_at is not None and than is not None and exported_at < than
+
+
+def restated(lineage: Mapping[str, Any]) -> dict[str, Any]:
+    """What a later export says anew of a version that is here already, as far as it speaks of it."""
+    return {key: lineage[key] for key in ("original_stage", "exported_at") if key in lineage}
+
+
+def free_number(taken: Collection[int], wanted: int | None = None) -> int:
+    """The wanted number of a version when nobody has or had it, otherwise the next after the highest."""
+    return wanted if wanted is not None and wanted not in taken else max(taken, default=0) + 1
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from service.domain.errors import InvalidInput
 
-RULES = (
+RuleName = Literal[
     "came_from",
     "approvals",
     "signature",
@@ -23,7 +23,8 @@ RULES = (
     "no_pickle",
     "source_workspaces",
     "freezes",
-)
+]
+RULES: tuple[RuleName, ...] = get_args(RuleName)
 """Their names, which are the document's fields and what a refusal names, in the order they are looked at."""
 DURATION_PATTERN = "^[1-9][0-9]{0,3}[smhdw]$"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

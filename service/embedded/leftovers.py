@@ -102,5 +102,5 @@ def _gone(mark: str, seconds: float) -> bool:
     while marked(mark):
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.05)
+        time.sleep(0.05)  # they are nobody's children here, so that their end can only be looked for
     return True

@@ -51,7 +51,7 @@ def _locked(handle: int, kind: int, attempts: int) -> bool:
         try:
             fcntl.flock(handle, kind | fcntl.LOCK_NB)
         except BlockingIOError:
-            time.sleep(0.05 if left else 0)
+            time.sleep(0.05 if left else 0)  # flock waits for ever or not at all
         else:
             return True
     return False

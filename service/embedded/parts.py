@@ -56,7 +56,7 @@ def await_ready(part: Awaited, seconds: float = READY_SECONDS) -> None:
     while not part.ready():
         if time.monotonic() > deadline:
             raise PartError(f"{part.name} was not ready after {seconds:.0f} s")
-        time.sleep(0.02)
+        time.sleep(0.02)  # it answers when asked, and whoever starts it waits
 
 
 def free_port() -> int:
@@ -73,7 +73,7 @@ def port_is_free(port: int, seconds: float = 3.0) -> bool:
     while not _can_bind(port):
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.05)
+        time.sleep(0.05)  # nobody is told when a port becomes free
     return True
 
 

@@ -31,7 +31,9 @@ MIGRATED = "migrated-to"
 OWNER = "MODEL_REGISTRY_MIGRATION_DATABASE_URL"
 SECRET_KEY = "secret.key"  # noqa: S105 - the name of a file
 START_POLL_SECONDS = 0.05
+"""Somebody waits for the start."""
 WATCH_POLL_SECONDS = 0.1
+"""How late the end of a part, or the wish to stop, may be noticed: the loop looks at all of them in turn."""
 
 
 def up(data: Path, port: int, *, workers: int = 2, console: Console, commands: Commands | None = None) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mimetypes
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any, BinaryIO, cast
 
 from flask import Blueprint, Response, jsonify, request
@@ -16,8 +17,10 @@ from service.api.ranges import apply_span, asked_span
 from service.domain.errors import InvalidInput, NotFound
 from service.hosting.artifact_store import ArtifactPath, artifact_path, list_folder
 from service.hosting.artifact_uploads import part_count, upload_id, uploaded_parts, uploaded_path
+from service.hosting.caller import caller
 from service.usecases.hand_out import Find, HandOutBytes, Source
 from service.usecases.object_ports import ObjectStore, PartStore
+from service.usecases.ports import Transaction
 from service.wiring import Parts
 
 ROOT = "/mlflow-artifacts"
@@ -60,28 +63,13 @@ def _add_files(routes: Blueprint, objects: ObjectStore, registered: HandOutBytes
 
     @routes.get(f"{ROOT}/artifacts/<path:artifact>")
     def download(artifact: str) -> Response:
-        path = _file(artifact)
+        path = artifact_file(artifact)
         guard(path, False)
-        if path.digest:
-            return file_answer(registered, _decided(path), path.inner, CHECKED)
-        info = objects.stat(path.key)
-        span = asked_span(request, info.size, info.etag)
-        response = Response(mimetype=mimetypes.guess_type(path.key)[0] or "application/octet-stream")
-        response.headers["ETag"] = f'"{info.etag}"'
-        # Artifacts are data of unknown origin: a browser must neither guess at them nor run them.
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Content-Security-Policy"] = "sandbox"
-        response.headers["Content-Disposition"] = "attachment"
-        response.make_conditional(request)
-        if response.status_code == 200:
-            apply_span(response, span, info.size)
-            if request.method == "GET":
-                response.response = _opened(objects.open(path.key, span.start, span.length, info.etag))
-        return response
+        return file_of(objects, registered, path)
 
     @routes.put(f"{ROOT}/artifacts/<path:artifact>")
     def upload(artifact: str) -> Response:
-        path = _file(artifact)
+        path = artifact_file(artifact)
         path.require_placeable()
         guard(path, True)
         path.require_writable()
@@ -103,13 +91,33 @@ def _add_files(routes: Blueprint, objects: ObjectStore, registered: HandOutBytes
         return jsonify({})
 
 
+def file_of(objects: ObjectStore, registered: HandOutBytes, path: ArtifactPath) -> Response:
+    """The bytes, streamed: those of a registered version are held against its manifest."""
+    if path.digest:
+        return file_answer(registered, _decided(path, caller().name), path.inner, CHECKED)
+    info = objects.stat(path.key)
+    span = asked_span(request, info.size, info.etag)
+    response = Response(mimetype=mimetypes.guess_type(path.key)[0] or "application/octet-stream")
+    response.headers["ETag"] = f'"{info.etag}"'
+    # Artifacts are data of unknown origin: a browser must neither guess at them nor run them.
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Content-Security-Policy"] = "sandbox"
+    response.headers["Content-Disposition"] = "attachment"
+    response.make_conditional(request)
+    if response.status_code == 200:
+        apply_span(response, span, info.size)
+        if request.method == "GET":
+            response.response = _opened(objects.open(path.key, span.start, span.length, info.etag))
+    return response
+
+
 def _add_presigned(routes: Blueprint, objects: ObjectStore, registered: HandOutBytes, guard: Guard) -> None:
     @routes.get(f"{ROOT}/presigned/<path:artifact>")
     def presigned(artifact: str) -> Response:
-        path = _file(artifact)
+        path = artifact_file(artifact)
         guard(path, False)
         if path.digest:
-            _, (link,) = registered.links(principal(), _decided(path), PRESIGN_SECONDS, path.inner)
+            _, (link,) = registered.links(principal(), _decided(path, caller().name), PRESIGN_SECONDS, path.inner)
             return _private(jsonify({"url": link.url, "headers": {}, "file_size": link.file.size}))
         size = objects.stat(path.key).size
         url = objects.presign(path.key, PRESIGN_SECONDS, path.key.rpartition("/")[2])
@@ -156,16 +164,30 @@ def _uploaded(folder: str, guard: Guard) -> tuple[ArtifactPath, dict[str, Any]]:
     return path, body
 
 
-def _file(artifact: str) -> ArtifactPath:
+def artifact_file(artifact: str) -> ArtifactPath:
+    """Raises InvalidInput for the path of a folder, and as `artifact_path`."""
     path = artifact_path(artifact)
     if artifact.endswith("/") or path.key.endswith("/"):
         raise InvalidInput("The path of an artifact ends with its name.", field="path")
     return path
 
 
-def _decided(path: ArtifactPath) -> Find:
-    """The bytes of a path about which the guard has decided."""
-    return lambda tx, by: Source(path.digest)
+def _decided(path: ArtifactPath, environment: str) -> Find:
+    """The bytes of a path about which the guard has decided, with what is recorded of the place they are in."""
+    return lambda tx, by: _place(tx, path.digest, environment)
+
+
+def _place(tx: Transaction, digest: str, environment: str) -> Source:
+    """The version and the stage of the environment that hold the bytes, as far as no others do, too."""
+    held = [
+        Source(digest, model, version, environment, place.stage)
+        for model, version in tx.checks.versions(digest)
+        for place in tx.stages.holding(model, version)
+        if place.environment == environment
+    ]
+    if len({(source.model, source.version) for source in held}) != 1:
+        return Source(digest, environment=environment)
+    return held[0] if len(held) == 1 else replace(held[0], stage="")
 
 
 def _private(response: Response) -> Response:

@@ -13,6 +13,7 @@ from flask import Request
 
 from service.domain.audit import Change
 from service.domain.identity import Principal
+from service.hosting.intake import in_snake_case
 from service.hosting.table import Route
 
 ENTITIES = ("run_id", "run_uuid", "experiment_id", "model_id", "name", "version", "alias", "key")
@@ -21,8 +22,11 @@ MAX_NAME = 500
 
 
 def called(by: Principal, request: Request, route: Route, document: Mapping[str, Any]) -> Change:
-    """Method, route, and the names by which the call and its body's `document` tell what it changes; never values."""
-    told = {**document, **request.args, **route.arguments}
+    """Method, route, and the names by which the call and its body's `document` tell what it changes; never values.
+
+    Of a call that changes something MLflow reads no query.
+    """
+    told = {**{in_snake_case(name): value for name, value in document.items()}, **route.arguments}
     entity = {key: str(told[key])[:MAX_NAME] for key in ENTITIES if isinstance(told.get(key), str | int)}
     model = entity.get("name", "") if any(part in route.path for part in MODELS) else ""
     return _change(by, request.method, route.path, model, next(iter(entity.values()), ""), entity)

@@ -28,6 +28,7 @@ LEAST, MOST = -(2**63), 2**64 - 1
 """Of the integers of protobuf."""
 
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+_CAPITAL = re.compile("[A-Z]")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _PARSED = ("filter", "filter_string", "order_by", "dataset_filter")
 LOCATIONS = ("mlflow.artifactLocation", "mlflow.trace.archiveLocation")
@@ -83,8 +84,15 @@ def read_document(environ: dict[str, Any]) -> dict[str, Any]:
         raise InvalidInput(f"The body is not JSON{place}.", field="body") from None
     if not isinstance(document, dict):
         raise InvalidInput("The body must be a JSON object.", field="body")
+    if len({in_snake_case(name) for name in document}) < len(document):
+        raise InvalidInput("The body has a field twice, as a_name and as aName.", field="body")
     _check_values(document)
     return document
+
+
+def in_snake_case(name: str) -> str:
+    """The name of a field as MLflow's clients write it: its server takes `runId` for `run_id`, too."""
+    return _CAPITAL.sub(lambda found: f"_{found[0].lower()}", name)
 
 
 def _bounded(environ: dict[str, Any]) -> bytes:
@@ -128,7 +136,7 @@ def _check_values(document: dict[str, Any]) -> None:
                 _check_locations(value)
                 below += value.items()
             elif isinstance(value, list):
-                if name in _PARSED and len(value) > MAX_DEPTH:
+                if len(value) > MAX_DEPTH and in_snake_case(name) in _PARSED:
                     raise InvalidInput(f"{name} has more than {MAX_DEPTH} entries.", field=name)
                 below += [(name, item) for item in value]
             elif isinstance(value, str):
@@ -151,7 +159,7 @@ def _check_text(text: str, name: str) -> None:
 
 
 def _check_length(name: str, value: str) -> None:
-    if name in _PARSED and len(value) > MAX_FILTER:
+    if len(value) > MAX_FILTER and in_snake_case(name) in _PARSED:
         raise InvalidInput(f"{name} is longer than {MAX_FILTER} characters.", field=name)
 
 

@@ -25,7 +25,7 @@ def lookup_routes(name: str) -> Blueprint:
 
     @routes.route("/mlflow/registered-models/get-latest-versions", methods=["GET", "POST"])
     def get_latest_versions() -> Response:
-        model, stages = _parameter("name"), _stages()
+        model, stages = parameter("name"), _stages()
         sight = _sight(model)
         sight.require(model)
         found = sight.latest([model], stages)[model]
@@ -33,16 +33,16 @@ def lookup_routes(name: str) -> Blueprint:
 
     @routes.get("/mlflow/registered-models/alias")
     def get_by_alias() -> Response:
-        model, alias = _parameter("name"), _parameter("alias")
+        model, alias = parameter("name"), parameter("alias")
         return jsonify({"model_version": shown(_sight(model, alias=alias).by_alias(model, alias))})
 
     @routes.get("/mlflow/model-versions/get")
     def get_model_version() -> Response:
-        return jsonify({"model_version": shown(_one())})
+        return jsonify({"model_version": shown(asked_version())})
 
     @routes.get("/mlflow/model-versions/get-download-uri")
     def get_download_uri() -> Response:
-        return jsonify({"artifact_uri": download_uri(_one())})
+        return jsonify({"artifact_uri": download_uri(asked_version())})
 
     return routes
 
@@ -69,8 +69,9 @@ def shown(seen: Seen) -> Mapping[str, Any]:
     return {key: value for key, value in told.items() if value is not None}
 
 
-def _one() -> Seen:
-    model, version = _parameter("name"), _parameter("version")
+def asked_version() -> Seen:
+    """The version that the request names, as the caller sees it. Raises InvalidInput, NotFound."""
+    model, version = parameter("name"), parameter("version")
     if not _NUMBER.fullmatch(version):
         raise InvalidInput(f"A version is a number, not {version[:80]!r}.", field="version")
     return _sight(model, int(version)).one(model, int(version))
@@ -82,7 +83,8 @@ def _sight(model: str, number: int = 0, alias: str = "") -> Sight:
     return look_up(by.parts.looks, by.name, model, number, alias, everything=everything)
 
 
-def _parameter(name: str) -> str:
+def parameter(name: str) -> str:
+    """Raises InvalidInput when the request does not have it."""
     value = g.document.get(name) if request.method == "POST" else request.args.get(name)
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)  # by hand a version is a number; MLflow's clients send a text

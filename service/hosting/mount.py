@@ -8,11 +8,13 @@ from dataclasses import replace
 from typing import Any, cast
 
 from flask import Flask, Response, g, redirect, request
+from flask.typing import ResponseReturnValue
 
 from service.api import request_ids
 from service.api.auth import secret_of
 from service.domain.audit import Change
 from service.domain.identity import Principal, secret_hash
+from service.domain.names import check_slug
 from service.hosting import mlflow_errors, page_headers
 from service.hosting.artifact_store import SCHEME, ArtifactPath
 from service.hosting.artifacts import artifact_routes
@@ -26,6 +28,7 @@ from service.hosting.intake import check_address, taken
 from service.hosting.lean_import import without_unused_libraries
 from service.hosting.lookups import lookup_routes
 from service.hosting.preview import without_preview
+from service.hosting.previews import preview_routes
 from service.hosting.sessions import Sessions
 from service.hosting.sign_in_pages import is_page, make_sign_in_pages
 from service.hosting.store_builders import STORE_URI
@@ -73,8 +76,6 @@ def make_hosted(settings: Settings, parts: Parts, mlflow: Wsgi) -> Wsgi:
         if path.startswith(ENVIRONMENTS):
             name, slash, rest = path.removeprefix(ENVIRONMENTS).partition("/")
             script = f"{environ.get('SCRIPT_NAME', '')}{ENVIRONMENTS}{name}"
-            if not slash:
-                return redirect(f"{script}/", 308)(environ, start_response)
             path = slash + rest
             environ = {**environ, "SCRIPT_NAME": script, ENVIRONMENT: name}
         return guard({**environ, "PATH_INFO": without_preview(path)}, start_response)
@@ -120,8 +121,10 @@ def _make_guard(settings: Settings, parts: Parts, mlflow: Wsgi) -> Flask:
     page = UiPage(sessions)
 
     @app.before_request
-    def decide() -> None:
+    def decide() -> ResponseReturnValue | None:
         check_address(request.environ)
+        if ENVIRONMENT in request.environ and not request.environ["PATH_INFO"]:
+            return _with_slash(sessions, request.environ[ENVIRONMENT])
         g.principal = _identify_quickly(parts) or identify_browser_or_token(parts, sessions)
         name = request.environ.get(ENVIRONMENT) or settings.default_environment
         g.route = admit(g.principal, request.method, request.path, environment=name)
@@ -129,6 +132,7 @@ def _make_guard(settings: Settings, parts: Parts, mlflow: Wsgi) -> Flask:
         Caller(parts, g.principal, name).attach(request.environ)
         if name and parts.reads.share and not g.route.writes:
             _record_read(parts, g.principal, name)
+        return None
 
     def keep(change: Change) -> None:
         with parts.store.transaction() as tx:
@@ -141,6 +145,7 @@ def _make_guard(settings: Settings, parts: Parts, mlflow: Wsgi) -> Flask:
             path.require_writable()
             keep(stored(g.principal, request.method, path.path))
 
+    app.register_blueprint(preview_routes(parts))
     for twin in ("api", "ajax-api"):
         app.register_blueprint(lookup_routes(f"{LOOKUPS}{twin}"), url_prefix=f"/{twin}/2.0")
         app.register_blueprint(artifact_routes(f"artifacts_{twin}", parts, guard), url_prefix=f"/{twin}/2.0")
@@ -157,6 +162,13 @@ def _make_guard(settings: Settings, parts: Parts, mlflow: Wsgi) -> Flask:
         return ask(mlflow, request.environ, g.route)
 
     return app
+
+
+def _with_slash(sessions: Sessions, environment: str) -> ResponseReturnValue:
+    """The address of the environment as a browser needs it, which resolves what a page names against it."""
+    query = request.query_string.decode()
+    address = f"{sessions.prefix}{ENVIRONMENTS}{check_slug('environment', environment)}/"
+    return redirect(f"{address}?{query}" if query else address, 308)
 
 
 def _identify_quickly(parts: Parts) -> Principal | None:

@@ -6,18 +6,14 @@ read nor written.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import sqlalchemy as sa
-from mlflow.entities.model_registry import ModelVersion, ModelVersionTag, RegisteredModel
-from mlflow.entities.model_registry.prompt_version import IS_PROMPT_TAG_KEY
-from mlflow.exceptions import MlflowException
+from mlflow.entities.model_registry import ModelVersion, ModelVersionTag, RegisteredModel, RegisteredModelTag
 from mlflow.prompt.registry_utils import handle_resource_already_exist_error
-from mlflow.protos.databricks_pb2 import ErrorCode
 from mlflow.store.entities.paged_list import PagedList
 from mlflow.store.model_registry.dbmodels.models import SqlModelVersion, SqlRegisteredModel
 from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
@@ -29,10 +25,11 @@ from mlflow.utils.validation import (
     _validate_registered_model_tag,
 )
 
-from service.domain.errors import Conflict, InvalidInput, RegistryError
+from service.domain.errors import Conflict, InvalidInput
 from service.domain.promotion import PromotionState
+from service.exports.prompts import RESERVED
 from service.hosting.caller import caller
-from service.hosting.mlflow_errors import code_of
+from service.hosting.translation import translated
 from service.stores import tables as t
 from service.usecases.create_model import create_model
 from service.usecases.delete_version import delete_model, delete_version, rename_model
@@ -44,19 +41,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Our errors as MLflow's, whose handlers tell clients of no others."""
-    try:
-        yield
-    except RegistryError as error:
-        raise MlflowException(error.detail, error_code=ErrorCode.Value(code_of(error))) from error
-
-
 def _in_our_words(method: Callable[P, R]) -> Callable[P, R]:
     @wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        with _translated():
+        with translated():
             return method(*args, **kwargs)
 
     return call
@@ -102,7 +90,7 @@ class RegistryStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow's base cla
         told = {tag.key: tag.value for tag in tags or ()}
         for key, value in told.items():
             _validate_registered_model_tag(key, value)
-        _check_no_prompt(told)
+        _check_no_prompt(told, "tags")
         by = caller()
         with by.transaction() as tx:
             made = create_model(tx, by.parts.clock, by.principal, name, description or "", told)
@@ -134,6 +122,16 @@ class RegistryStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow's base cla
     def update_registered_model(self, *args: Any, **kwargs: Any) -> RegisteredModel:
         return _models([super().update_registered_model(*args, **kwargs)])[0]
 
+    @_in_our_words
+    def set_registered_model_tag(self, name: str, tag: RegisteredModelTag) -> None:
+        _check_no_prompt((tag.key,), "key")
+        super().set_registered_model_tag(name, tag)
+
+    @_in_our_words
+    def delete_registered_model_tag(self, name: str, key: str) -> None:
+        _check_no_prompt((key,), "key")
+        super().delete_registered_model_tag(name, key)
+
     # Versions
 
     @_in_our_words
@@ -153,7 +151,7 @@ class RegistryStore(SqlAlchemyStore):  # type: ignore[misc]  # MLflow's base cla
         told = {tag.key: tag.value for tag in tags or ()}
         for key, value in told.items():
             _validate_model_version_tag(key, value)
-        _check_no_prompt(told)
+        _check_no_prompt(told, "tags")
         told.pop(DIGEST_TAG, None)  # a copy of a version brings it along
         asked = VersionRequest(name, source, run_id or "", model_id or "", description or "", run_link or "", told)
         by = caller()
@@ -270,12 +268,15 @@ def _one(name: str, version: Any) -> Seen:
         return sight.one(name, number)
 
 
-def _check_no_prompt(tags: Mapping[str, str]) -> None:
-    if tags.get(IS_PROMPT_TAG_KEY, "").lower() == "true":
-        raise InvalidInput("Prompts come with exports; none is made here.", field="tags")
+def _check_no_prompt(keys: Iterable[str], field: str) -> None:
+    """Raises InvalidInput for a key by which MLflow would take a model for a prompt, or a prompt for another."""
+    for key in keys:
+        if key in RESERVED:
+            raise InvalidInput(f"Prompts come with exports and never change: {key!r} is no tag to set.", field=field)
 
 
 def _check_tag(key: str) -> None:
+    _check_no_prompt((key,), "key")
     if key == DIGEST_TAG:
         raise InvalidInput(f"The tag {DIGEST_TAG!r} tells the version's bytes, which never change.", field="key")
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from service.domain.errors import Conflict
+from service.domain.refusals import new_name_taken
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
+from service.stores.milliseconds import milliseconds
 from service.stores.registration_tables import registrations as r
 from service.stores.view_rows import DELETED
 
@@ -39,7 +40,7 @@ class DeletionWriter:
             .where(here)
             .values(
                 current_stage=DELETED,
-                last_updated_time=round(at.timestamp() * 1000),
+                last_updated_time=milliseconds(at),
                 description=None,
                 user_id=None,
                 source="REDACTED-SOURCE-PATH",
@@ -72,14 +73,14 @@ class DeletionWriter:
             sa.select(r.c.model).where(r.c.model == new),
         )
         if self._connection.execute(used).first() is not None:
-            raise Conflict(f"The name {new!r} is taken, or was; choose another.", field="new_name")
+            raise new_name_taken(new)
         self._connection.execute(sa.update(t.models).where(t.models.c.name == name).values(name=new))
         self._connection.execute(sa.update(r).where(r.c.model == name).values(model=new))
         g = m.registered_models
         self._connection.execute(
             sa.update(g)
             .where(g.c.workspace == m.WORKSPACE, g.c.name == name)
-            .values(name=new, last_updated_time=round(at.timestamp() * 1000))
+            .values(name=new, last_updated_time=milliseconds(at))
         )
 
     def numbers(self, model: str) -> Sequence[int]:

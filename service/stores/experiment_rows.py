@@ -8,14 +8,15 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from service.domain.errors import Conflict
 from service.domain.layout import experiment_location
+from service.domain.model import is_older
+from service.domain.refusals import experiment_name_taken
 from service.exports.records import ExperimentRecord
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
 from service.stores.plain import plain
 from service.stores.tally import Tally
-from service.stores.version_rows import is_older, upsert
+from service.stores.version_rows import upsert
 from service.usecases.tracking_ports import TrackingBatch
 
 RUNS_ASKED = 1000
@@ -153,10 +154,7 @@ class _Experiments:
             sa.select(t.experiments.c.workspace).where(t.experiments.c.experiment_id == experiment_id)
         )
         if not set(owners) <= {self._batch.workspace} or not self._is_imported(experiment_id):
-            raise Conflict(
-                f"The experiment name {name!r} is used by someone else; choose another with experiment_name.",
-                field="experiment_name",
-            )
+            raise experiment_name_taken(name)
 
     def _is_imported(self, experiment_id: int) -> bool:
         """Whether an import made it: its artifact location then names the workspace."""

@@ -12,9 +12,10 @@ from service.domain.environment import Assignment, Place
 from service.domain.errors import NotFound
 from service.domain.identity import Scope, Token
 from service.domain.model import ModelVersion
+from service.domain.refusals import no_stage, nothing_in
 from service.stores.audit_rows import CHANNEL
 from service.stores.reading_connection import ReadingConnection
-from service.stores.stage_rows import no_stage, nothing_in
+from service.stores.stage_rows import assignment_of
 from service.stores.version_rows import version_of
 from service.usecases.hand_out_ports import LIMIT, Held, Holding, Logged, Read
 
@@ -65,16 +66,7 @@ class PostgresHandOut:
         over, row = self._row("EXECUTE stage (%s, %s, %s, %s)", (secret, *place))
         if row.version is None:
             return Read(over, row.position, _token(row), _absence(row, place))
-        held = Assignment(
-            *place,
-            version=row.version,
-            digest=row.digest,
-            revision=row.revision,
-            assigned_by=row.assigned_by,
-            assigned_at=row.assigned_at,
-            comment=row.comment,
-        )
-        return Read(over, row.position, _token(row), (held, version_of(row)))
+        return Read(over, row.position, _token(row), (assignment_of(place, row), version_of(row)))
 
     def held(self, secret: bytes, asked: Holding) -> Read[Held]:
         values = (secret, asked.environment, asked.stage, list(asked.models))
@@ -84,7 +76,7 @@ class PostgresHandOut:
         if row.stages is None:
             found = NotFound("environment", asked.environment)
         elif asked.stage and asked.stage not in row.stages:
-            found = no_stage(Place(asked.environment, "", asked.stage))
+            found = no_stage(asked.environment, asked.stage)
         else:
             held = [_assignment(asked.environment, values) for values in row.held]
             found = Held(asked.environment, tuple(row.stages), held)
@@ -136,7 +128,7 @@ def _absence(row: Any, place: Place) -> NotFound:
     if row.stages is None:
         return NotFound("environment", place.environment)
     if place.stage not in row.stages:
-        return no_stage(place)
+        return no_stage(place.environment, place.stage)
     if not row.has_model:
         return NotFound("model", place.model)
     return nothing_in(place)

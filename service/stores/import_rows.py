@@ -12,8 +12,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from service.domain.errors import ConcurrentChange, Conflict, NotFound
-from service.domain.idempotency import key_is_elsewhere, key_reused
 from service.domain.importing import Import, ImportOptions, ImportSource, ImportState
+from service.domain.refusals import CHANGED_AT_ONCE, idempotency_key_used, key_is_elsewhere, not_to_be_retried
 from service.stores import tables as t
 from service.stores.plain import plain
 from service.stores.queue import JobQueue, session_name
@@ -38,7 +38,7 @@ class PostgresImports:
         for _ in range(2):
             holder = self._holder(new, idempotency_key)
             if holder is not None and not new.may_be(holder):
-                raise key_reused(idempotency_key)
+                raise idempotency_key_used(idempotency_key or "")
             live = self._live((t.imports.c.key == new.key) | (t.imports.c.received_key == new.key))
             if live is not None:
                 return live
@@ -48,7 +48,7 @@ class PostgresImports:
                 self._queue.put(self._connection, new.id)
                 return replace(new, source=shared)
             # What is in the way was added at the same time: look again.
-        raise Conflict("Something else changed the same rows at the same time; try again.")
+        raise Conflict(CHANGED_AT_ONCE)
 
     def _insert(self, new: Import, idempotency_key: str | None) -> bool:
         inserted = self._connection.scalar(
@@ -129,7 +129,7 @@ class PostgresImports:
                 self._connection.execute(known.values(state=_SAME, same_as=live.id))
                 return self.get(import_id)
             # What was in the way has just been refused: there is room now.
-        raise ConcurrentChange("Something else changed the same rows at the same time; try again.")
+        raise ConcurrentChange(CHANGED_AT_ONCE)
 
     def _check_shared_key(self, import_id: str, key: str) -> None:
         import_ = self.get(import_id)
@@ -154,7 +154,7 @@ class PostgresImports:
     ) -> bool:
         done = self._connection.execute(
             sa.update(t.imports)
-            .where(_open(import_id, attempt))
+            .where(_in(state.ends, import_id, attempt))
             .values(
                 state=state,
                 finished_at=at,
@@ -177,10 +177,7 @@ class PostgresImports:
             .returning(t.imports)
         ).one_or_none()
         if again is None:
-            raise Conflict(
-                "Only an import that failed can be tried again, unless its archive has been sent again since.",
-                state=known.state,
-            )
+            raise not_to_be_retried(known.state)
         self._queue.put(self._connection, known.id)
         return _import(again)
 
@@ -197,7 +194,11 @@ class PostgresImports:
 
 
 def _open(import_id: str, attempt: int | None) -> sa.ColumnElement[bool]:
-    found = same_id(t.imports.c.id, import_id) & t.imports.c.state.in_(_OPEN)
+    return _in(_OPEN, import_id, attempt)
+
+
+def _in(states: Sequence[ImportState], import_id: str, attempt: int | None) -> sa.ColumnElement[bool]:
+    found = same_id(t.imports.c.id, import_id) & t.imports.c.state.in_(states)
     return found if attempt is None else found & (t.imports.c.attempts == attempt)
 
 

@@ -9,8 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.domain.environment import Place
-from service.domain.errors import Conflict, NotFound
+from service.domain.errors import NotFound
 from service.domain.instance import Instance
+from service.domain.refusals import too_many_instances
 from service.stores import tables as t
 from service.stores.instance_tables import instances
 from service.usecases.instance_ports import InstanceCount
@@ -55,7 +56,7 @@ class PostgresInstances:
         here = self._at(instance.place)
         count = self._connection.scalar(sa.select(sa.func.count()).select_from(instances).where(here))
         if (count or 0) >= most:
-            raise Conflict(f"The stage has {most} instances already, the most it may have.", limit=most)
+            raise too_many_instances(most)
         named = {**instance.place._asdict(), "id": instance.id, **_said(instance)}
         self._connection.execute(sa.insert(instances).values(named))
 

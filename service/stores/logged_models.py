@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from service.domain.layout import artifact_uri, logged_model_path
+from service.domain.model import is_older
 from service.exports.records import LoggedModelRecord
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
@@ -18,7 +19,7 @@ from service.stores.bulk import chunked
 from service.stores.plain import plain
 from service.stores.run_spool import stored
 from service.stores.tally import Tally
-from service.stores.version_rows import is_older, upsert
+from service.stores.version_rows import upsert
 from service.usecases.tracking_ports import CentralIds, IdsChanged, TrackingBatch
 
 _STATUSES = {"PENDING": 1, "LOGGED_MODEL_PENDING": 1, "READY": 2, "LOGGED_MODEL_READY": 2, "FAILED": 3}

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from service.domain.errors import Conflict, NotFound
 from service.domain.event import Event
+from service.domain.refusals import CHANGED_AT_ONCE
 from service.domain.webhook import Attempt, Delivery, DeliveryState, Webhook
 from service.stores.memory_places import MemoryEnvironments
 from service.stores.memory_state import HeldEvent, State
@@ -37,7 +38,7 @@ class MemoryEvents:
 
     def _keep(self, held: HeldEvent) -> None:
         if held.event.id in self._state.events:
-            raise Conflict("Something else changed the same rows at the same time; try again.")
+            raise Conflict(CHANGED_AT_ONCE)
         self._state.events[held.event.id] = held
 
     def get(self, event_id: str) -> Event:

@@ -9,8 +9,8 @@ from service.domain.audit import AuditQuery, AuditRow
 from service.domain.environment import Assignment, Place
 from service.domain.errors import NotFound
 from service.domain.model import ModelVersion
+from service.domain.refusals import no_stage
 from service.stores.memory_registry import MemoryRegistry, MemoryTransaction
-from service.stores.stage_rows import no_stage
 from service.usecases.hand_out_ports import Held, Holding, Logged, Read
 
 V = TypeVar("V")
@@ -37,7 +37,7 @@ class MemoryHandOut:
         def find(tx: MemoryTransaction) -> Held:
             stages = tx.environments.get(asked.environment).stages
             if asked.stage and asked.stage not in stages:
-                raise no_stage(Place(asked.environment, "", asked.stage))
+                raise no_stage(asked.environment, asked.stage)
             held = [
                 item
                 for item in tx.stages.list(asked.environment)

@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from service.domain.errors import Conflict, NotFound
-from service.domain.idempotency import key_is_elsewhere, key_reused
 from service.domain.importing import Import, ImportState
+from service.domain.refusals import CHANGED_AT_ONCE, idempotency_key_used, key_is_elsewhere, not_to_be_retried
 from service.stores.memory_state import HeldImport, State
 from service.stores.plain import plain
 
-_LIVE = (ImportState.RECEIVED, ImportState.RUNNING, ImportState.DONE)
+_OPEN = (ImportState.RECEIVED, ImportState.RUNNING)
+_LIVE = (*_OPEN, ImportState.DONE)
 
 
 class MemoryImports:
@@ -22,10 +23,10 @@ class MemoryImports:
 
     def add(self, new: Import, idempotency_key: str | None) -> Import:
         if new.workspace not in self._state.workspaces or new.id in self._state.imports:
-            raise Conflict("Something else changed the same rows at the same time; try again.")
+            raise Conflict(CHANGED_AT_ONCE)
         holder = self._holder(new, idempotency_key)
         if holder is not None and not new.may_be(holder):
-            raise key_reused(idempotency_key)
+            raise idempotency_key_used(idempotency_key or "")
         for held in self._live():
             if new.key in (held.import_.key, held.received_key):
                 return held.import_
@@ -95,7 +96,7 @@ class MemoryImports:
         problem: Mapping[str, Any] | None = None,
         attempt: int | None = None,
     ) -> bool:
-        known = self._open(import_id, attempt)
+        known = self._in(state.ends, import_id, attempt)
         if known is None:
             return False
         self._write(replace(known, state=state, finished_at=at, report=plain(report), problem=plain(problem)))
@@ -104,10 +105,7 @@ class MemoryImports:
     def retry(self, import_id: str) -> Import:
         known = self.get(import_id)
         if known.state is not ImportState.FAILED or any(held.import_.key == known.key for held in self._live()):
-            raise Conflict(
-                "Only an import that failed can be tried again, unless its archive has been sent again since.",
-                state=known.state,
-            )
+            raise not_to_be_retried(known.state)
         self._state.queued[import_id] = None
         return self._write(replace(known, state=ImportState.RECEIVED, finished_at=None, problem=None, progress={}))
 
@@ -118,10 +116,13 @@ class MemoryImports:
         return lost
 
     def _open(self, import_id: str, attempt: int | None = None) -> Import | None:
+        return self._in(_OPEN, import_id, attempt)
+
+    def _in(self, states: Sequence[ImportState], import_id: str, attempt: int | None) -> Import | None:
         held = self._state.imports.get(import_id)
-        if held is None or held.same_as or held.import_.state.final or attempt not in (None, held.import_.attempts):
+        if held is None or held.same_as or held.import_.state not in states:
             return None
-        return held.import_
+        return held.import_ if attempt in (None, held.import_.attempts) else None
 
     def _write(self, changed: Import) -> Import:
         self._state.imports[changed.id] = replace(self._state.imports[changed.id], import_=changed)

@@ -8,8 +8,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from service.domain.environment import Place
-from service.domain.errors import Conflict, NotFound
+from service.domain.errors import NotFound
 from service.domain.instance import Instance
+from service.domain.refusals import too_many_instances
 from service.stores.memory_state import State
 from service.usecases.instance_ports import InstanceCount
 
@@ -22,7 +23,7 @@ class MemoryInstances:
         key = (instance.place, instance.id)
         known = self._state.instances.get(key)
         if known is None and len(self._at(instance.place)) >= most:
-            raise Conflict(f"The stage has {most} instances already, the most it may have.", limit=most)
+            raise too_many_instances(most)
         if known is not None and known.digest == instance.digest:
             instance = replace(instance, since=known.since)
         self._state.instances[key] = instance

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from service.domain.errors import Conflict, NotFound
 from service.domain.layout import version_uri
-from service.domain.model import Lineage, Manifest, ModelVersion, RegisteredModel, Withdrawal
+from service.domain.model import (
+    Lineage,
+    Manifest,
+    ModelVersion,
+    RegisteredModel,
+    Withdrawal,
+    free_number,
+    is_older,
+    restated,
+)
+from service.domain.refusals import (
+    CHANGED_AT_ONCE,
+    is_a_prompt,
+    name_of_another_workspace,
+    new_name_taken,
+    no_version,
+    prompt_name_taken,
+)
+from service.exports.prompts import RESERVED
 from service.stores.memory_state import HeldModel, HeldPrompt, HeldVersion, MlflowModel, State
+from service.stores.milliseconds import milliseconds, now_ms
 from service.stores.plain import plain
 from service.usecases.model_ports import (
     LoggedModelInfo,
@@ -20,8 +39,6 @@ from service.usecases.model_ports import (
     RunInfo,
 )
 from service.usecases.view_ports import Key, KnownVersion
-
-_LINEAGE_FIELDS = {field.name for field in fields(Lineage)}
 
 
 class MemoryModels:
@@ -52,23 +69,13 @@ class MemoryModels:
         held = self._state.versions.get((model, version))
         if held is None or held.deleted:
             self.get(model)
-            raise NotFound("version", str(version), self._absence(model, version))
+            asked = self._state.registrations.get((model, version))
+            raise no_version(model, version, asked.state if asked else None)
         return held.version
-
-    def _absence(self, model: str, version: int) -> str:
-        """Why there is no such version, in a sentence."""
-        asked = self._state.registrations.get((model, version))
-        match asked.state if asked else "":
-            case "pending":
-                return f"Version {version} of {model!r} is still being registered; wait until it is READY."
-            case "failed":
-                return f"Version {version} of {model!r} could not be registered and has no bytes."
-            case _:
-                return f"Model {model!r} has no version {version}."
 
     def delete_version(self, model: str, version: int, by: str, at: datetime) -> None:
         if version not in self.numbers(model):
-            raise NotFound("version", str(version), f"Model {model!r} has no version {version}.")
+            raise no_version(model, version)
         self._bury((model, version))
         theirs = self._state.mlflow_models[model]
         left = {alias: number for alias, number in theirs.aliases.items() if number != version}
@@ -95,7 +102,7 @@ class MemoryModels:
         self.get(model)
         used = {*self._state.models, *self._state.mlflow_models, *(key[0] for key in self._state.registrations)}
         if name in used or self.is_prompt(name):
-            raise Conflict(f"The name {name!r} is taken, or was; choose another.", field="new_name")
+            raise new_name_taken(name)
         self._state.models[name] = self._state.models.pop(model)
         self._state.mlflow_models[name] = self._state.mlflow_models.pop(model)
         for key in [key for key in self._state.versions if key[0] == model]:
@@ -162,7 +169,11 @@ class MemoryModels:
         return "" if name in self._state.mlflow_models else None
 
     def is_prompt(self, name: str) -> bool:
-        return any(prompt == name for prompt, _ in self._state.prompts)
+        if any(prompt == name for prompt, _ in self._state.prompts):
+            return True
+        held, theirs = self._state.models.get(name), self._state.mlflow_models.get(name)
+        tagged = theirs is not None and theirs.tags.get(RESERVED[0]) == "true"
+        return tagged and (held is None or held.deleted)
 
     def experiment_is_open_to(self, workspace: str, name: str) -> bool:
         owners = self._state.experiments.get(name)
@@ -170,26 +181,24 @@ class MemoryModels:
 
     def own(self, name: str, workspace: str, created: int | None) -> bool:
         if workspace and workspace not in self._state.workspaces:
-            raise Conflict("Something else changed the same rows at the same time; try again.")
-        if self.owner(name) not in (None, workspace):
-            raise Conflict(
-                f"The model name {name!r} belongs to another workspace; choose another name with model_name.",
-                field="model_name",
-            )
-        if self.is_prompt(name):
-            raise Conflict(f"{name!r} is a prompt, which has no files; choose another name.", field="model_name")
+            raise Conflict(CHANGED_AT_ONCE)
         held = self._state.models.get(name)
         made = held is None or held.deleted
+        if made and self.is_prompt(name):
+            raise is_a_prompt(name, "model_name")
+        if self.owner(name) not in (None, workspace):
+            raise name_of_another_workspace(name)
         if made:
             self._state.models[name] = HeldModel(workspace, datetime.now(UTC))
-        self._state.mlflow_models.setdefault(name, MlflowModel())
+        at = created or now_ms()
+        self._state.mlflow_models.setdefault(name, MlflowModel(creation_time=at, last_updated_time=at))
         return made
 
     def set_details(self, name: str, details: ModelDetails) -> bool:
         known = self._state.mlflow_models.get(name)
         held = self._state.models.get(name)
         last = held.lineage.get("exported_at") if held else None
-        if known is None or _older(details.lineage.get("exported_at"), last):
+        if known is None or is_older(details.lineage, last):
             return False
         if held is not None and details.lineage:
             self._state.models[name] = replace(held, lineage=plain(details.lineage))
@@ -198,30 +207,33 @@ class MemoryModels:
             description=details.description or known.description,
             tags={**known.tags, **details.tags},
             aliases={**known.aliases, **details.aliases},
-            last_updated_time=max(known.last_updated_time, details.last_updated_time or 0),
+            creation_time=_pick(min, known.creation_time, details.creation_time),
+            last_updated_time=_pick(max, known.last_updated_time, details.last_updated_time),
         )
         return self._state.mlflow_models[name] != known
 
     def update_version(self, version: ModelVersion, new: NewVersion) -> bool:
-        if _older(new.lineage.get("exported_at"), version.lineage.exported_at):
+        if is_older(new.lineage, version.lineage.exported_at):
             return False
         held = self._state.versions[version.model, version.version]
-        said = {key: new.lineage.get(key) for key in ("original_stage", "exported_at") if key in new.lineage}
         changed = replace(
             held,
-            version=replace(version, description=new.description, lineage=replace(version.lineage, **plain(said))),
+            version=replace(
+                version, description=new.description, lineage=replace(version.lineage, **plain(restated(new.lineage)))
+            ),
             tags={**held.tags, **(new.tags or {})},
         )
         self._state.versions[version.model, version.version] = changed
         known = self._state.known[version.model, version.version]
-        self._state.known[version.model, version.version] = replace(
+        updated = replace(
             known,
             description=new.description or None,
             status=new.status,
-            updated=max(known.updated or 0, new.last_updated_time or 0),
+            updated=_pick(max, known.updated, new.last_updated_time),
         )
-        before = (version.description, version.lineage.original_stage, held.tags)
-        return before != (new.description, changed.version.lineage.original_stage, changed.tags)
+        self._state.known[version.model, version.version] = updated
+        before = (version.description, version.lineage.original_stage, held.tags, known)
+        return before != (new.description, changed.version.lineage.original_stage, changed.tags, updated)
 
     def add_version(self, new: NewVersion) -> ModelVersion:
         self.own(new.model, new.workspace, new.creation_time)
@@ -229,7 +241,9 @@ class MemoryModels:
         if existing is not None:
             return existing
         version = self.write(new, self.free_number(new.model, new.number))
-        self._state.known[version.model, version.version] = _known(new, version)
+        self._state.known[version.model, version.version] = known_version(
+            new, version.version, version_uri(version.digest), milliseconds(version.created_at)
+        )
         return version
 
     def write(self, new: NewVersion, number: int) -> ModelVersion:
@@ -245,7 +259,7 @@ class MemoryModels:
             created_at=datetime.now(UTC),
             flavors=plain(new.flavors),
             signature=plain(new.signature),
-            lineage=Lineage(**{key: value for key, value in plain(new.lineage).items() if key in _LINEAGE_FIELDS}),
+            lineage=Lineage.of(plain(new.lineage)),
         )
         self._state.manifests[version.digest] = new.manifest
         held = HeldVersion(version, new.workspace, new.original_model, new.original_version, dict(new.tags or {}))
@@ -256,11 +270,7 @@ class MemoryModels:
         if self.owner(new.name) not in (None, new.workspace) or (
             self.owner(new.name) is not None and not self.is_prompt(new.name)
         ):
-            raise Conflict(
-                f"The name {new.name!r} of a prompt is taken by someone else or by a model; "
-                "choose another with model_prefix.",
-                field="model_prefix",
-            )
+            raise prompt_name_taken(new.name)
         record = new.record
         for (name, number), held in self._state.prompts.items():
             known = held.record
@@ -272,7 +282,7 @@ class MemoryModels:
                 self._state.prompts[name, number] = replace(held, record=replace(known, tags=tags))
                 return PromptVersion(name, number, "updated" if changed else "skipped")
         taken = {number for name, number in self._state.prompts if name == new.name}
-        number = max(taken) + 1 if record.version in taken else record.version
+        number = free_number(taken, record.version)
         self._state.prompts[new.name, number] = HeldPrompt(new.workspace, record)
         return PromptVersion(new.name, number, "created")
 
@@ -292,25 +302,29 @@ class MemoryModels:
         """One that no version has or had."""
         taken = {number for name, number in (*self._state.versions, *self._state.registrations) if name == model}
         taken |= self._state.mlflow_models[model].versions
-        return wanted if wanted is not None and wanted not in taken else max(taken, default=0) + 1
+        return free_number(taken, wanted)
 
 
-def _known(new: NewVersion, version: ModelVersion) -> KnownVersion:
-    created = new.creation_time or round(version.created_at.timestamp() * 1000)
+def _pick(which: Callable[[Sequence[int]], int], *times: int | None) -> int | None:
+    """The one of these times, as far as they are known."""
+    said = [time for time in times if time is not None]
+    return which(said) if said else None
+
+
+def known_version(new: NewVersion, number: int, source: str, now: int) -> KnownVersion:
+    """As MLflow's row has it; `now` is in milliseconds since 1970."""
+    created = new.creation_time or now
     return KnownVersion(
-        model=version.model,
-        version=version.version,
+        model=new.model,
+        version=number,
         created=created,
         updated=new.last_updated_time or created,
         description=new.description or None,
         user=new.user or None,
-        source=version_uri(version.digest),
+        source=source,
         run_id=new.run_id or None,
         run_link=new.run_link or None,
         status=new.status,
         status_message=new.status_message or None,
+        tags=dict(new.tags or {}),
     )
-
-
-def _older(exported_at: int | None, than: int | None) -> bool:
-    return exported_at is not None and than is not None and exported_at < than

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from urllib.parse import quote, urlencode
 
-from service.domain.errors import Conflict, NotFound
+from service.domain.errors import NotFound
+from service.domain.refusals import part_replaced
 from service.stores.memory_objects import HOST, MemoryObjects
 from service.usecases.object_ports import PartInfo
 
@@ -42,7 +43,7 @@ class MemoryParts:
     def join(self, key: str, upload: str, parts: Sequence[PartInfo]) -> None:
         held = self._held(key, upload)
         if any(part.number not in held or part.etag != _info(part.number, held[part.number]).etag for part in parts):
-            raise Conflict("A part was replaced while the upload was completed; complete it again.")
+            raise part_replaced()
         self._objects.put(key, io.BytesIO(b"".join(held[part.number] for part in parts)))
         del self._uploads[key, upload]
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from service.domain.environment import Place
-from service.domain.errors import Conflict, KeyReused, NotFound
+from service.domain.errors import KeyReused, NotFound
 from service.domain.promotion import Approval, Promotion, PromotionState
+from service.domain.refusals import promotion_decided, promotion_pending
 from service.stores.memory_state import HeldAnswer, State
 from service.usecases.stage_ports import Answer
 
@@ -19,7 +20,7 @@ class MemoryPromotions:
 
     def add(self, promotion: Promotion) -> None:
         if promotion.state is PromotionState.PENDING and self.pending(promotion.place) is not None:
-            raise Conflict("Another promotion of this stage is pending already.")
+            raise promotion_pending()
         self._state.promotions[promotion.id] = promotion
 
     def get(self, promotion_id: str) -> Promotion:
@@ -53,7 +54,7 @@ class MemoryPromotions:
     def decide(self, promotion: Promotion) -> None:
         known = self._state.promotions[promotion.id]
         if known.state is not PromotionState.PENDING:
-            raise Conflict("The promotion was decided at the same time; look at it again.")
+            raise promotion_decided()
         self._state.promotions[promotion.id] = replace(
             known,
             state=promotion.state,

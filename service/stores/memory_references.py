@@ -19,8 +19,12 @@ class MemoryReferences:
 
     def unused(self, folders: Sequence[str], now: datetime) -> Sequence[str]:
         imports = [held.import_ for held in self._state.imports.values()]
+        taken_in = {known.key for known in imports if known.state is ImportState.DONE}
         used: set[str | None] = {
-            f"{ARCHIVES}{known.id}/" for known in imports if not known.state.final or known.state is ImportState.FAILED
+            f"{ARCHIVES}{known.id}/"
+            for known in imports
+            if not known.state.final
+            or (known.state is ImportState.FAILED and known.archive_is_kept(now) and known.key not in taken_in)
         }
         uploads = self._state.uploads.values()
         used.update(f"{ARCHIVES}{held.id}/" for held in uploads if held.state is UploadState.OPEN)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from service.domain.errors import ConcurrentChange, Conflict
+from service.domain.errors import ConcurrentChange
 from service.domain.model import Manifest, ModelVersion
-from service.stores.memory_models import MemoryModels
+from service.domain.refusals import is_a_prompt
+from service.stores.memory_models import MemoryModels, known_version
 from service.stores.memory_state import HeldRegistration, State
+from service.stores.milliseconds import now_ms
 from service.stores.plain import plain
-from service.usecases.model_ports import NewVersion
-from service.usecases.registration_ports import NewRegistration, Registration
-from service.usecases.view_ports import Key, KnownVersion
+from service.usecases.registration_ports import MAX_MESSAGE, NewRegistration, Registration
+from service.usecases.view_ports import Key
 from service.usecases.view_versions import FAILED, PENDING, READY
 
 
@@ -25,27 +25,14 @@ class MemoryRegistrations:
 
     def begin(self, asked: NewRegistration, wait: int = 0) -> Registration:
         if self._models.is_prompt(asked.model):
-            raise Conflict(f"{asked.model!r} is a prompt, which has no files; choose another name.", field="name")
+            raise is_a_prompt(asked.model, "name")
         self._models.own(asked.model, asked.workspace, None)
         number = self._models.free_number(asked.model)
         key = asked.model, number
         registration = Registration(number, 0, replace(asked, lineage=plain(asked.lineage)))
         self._state.registrations[key] = HeldRegistration(registration)
-        now = time.time_ns() // 1_000_000
-        self._state.known[key] = KnownVersion(
-            model=asked.model,
-            version=number,
-            created=now,
-            updated=now,
-            description=asked.description or None,
-            user=asked.actor or None,
-            source=asked.source,
-            run_id=asked.run_id or None,
-            run_link=asked.run_link or None,
-            status=PENDING,
-            status_message=None,
-            tags=dict(asked.tags),
-        )
+        new = asked.as_version(Manifest(()), {}, None, PENDING)
+        self._state.known[key] = known_version(new, number, asked.source, now_ms())
         self._state.registering[key] = None
         return registration
 
@@ -67,23 +54,11 @@ class MemoryRegistrations:
     ) -> ModelVersion:
         if not self._end(registration, "ready", status=READY):
             raise ConcurrentChange("Another attempt registers the version, or it was deleted.")
-        asked = registration.asked
-        new = NewVersion(
-            model=asked.model,
-            workspace=asked.workspace,
-            manifest=manifest,
-            run_id=asked.run_id,
-            created_by=asked.actor,
-            flavors=flavors,
-            signature=signature,
-            lineage=asked.lineage,
-            description=asked.description,
-            tags=asked.tags,
-        )
+        new = registration.asked.as_version(manifest, flavors, signature, READY)
         return self._models.write(new, registration.version)
 
     def fail(self, registration: Registration, message: str) -> bool:
-        return self._end(registration, "failed", status=FAILED, status_message=message[:500])
+        return self._end(registration, "failed", status=FAILED, message=message[:MAX_MESSAGE])
 
     def requeue(self) -> Sequence[Key]:
         held = self._state.registrations.items()
@@ -91,11 +66,12 @@ class MemoryRegistrations:
         self._state.registering.update(dict.fromkeys(lost))
         return lost
 
-    def _end(self, registration: Registration, state: str, **told: str) -> bool:
+    def _end(self, registration: Registration, state: str, status: str, message: str | None = None) -> bool:
         key = registration.asked.model, registration.version
         held = self._state.registrations.get(key)
         if held is None or held.state != "pending" or held.registration.attempt != registration.attempt:
             return False
         self._state.registrations[key] = replace(held, state=state)
-        self._state.known[key] = replace(self._state.known[key], **told)  # type: ignore[arg-type]  # names of text fields
+        known = self._state.known[key]
+        self._state.known[key] = replace(known, status=status, status_message=message, updated=now_ms())
         return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from service.domain.errors import NotFound
+from service.domain.refusals import no_signature
 from service.domain.signature import Signature, SigningKey
 from service.stores.memory_state import State
 
@@ -21,7 +21,7 @@ class MemorySignatures:
     def of(self, digest: str, key_id: str) -> Signature:
         found = [signature for signature in self.all(digest) if key_id in ("", signature.key_id)]
         if not found:
-            raise NotFound("signature", key_id or digest, "Nobody has signed these bytes with such a key.")
+            raise no_signature(key_id, digest)
         return found[0]
 
     def all(self, digest: str) -> Sequence[Signature]:

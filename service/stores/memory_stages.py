@@ -6,9 +6,9 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from service.domain.environment import Assignment, Place
-from service.domain.errors import NotFound
 from service.domain.history import Stay, Transition
 from service.domain.model import ModelVersion
+from service.domain.refusals import no_revision, no_stage, nothing_in
 from service.stores.memory_models import MemoryModels
 from service.stores.memory_places import MemoryEnvironments
 from service.stores.memory_state import State
@@ -29,7 +29,7 @@ class MemoryStages:
 
     def _require_stage(self, environment: str, stage: str) -> None:
         if stage not in self._environments.get(environment).stages:
-            raise NotFound("stage", stage, f"Environment {environment!r} has no stage {stage!r}.")
+            raise no_stage(environment, stage)
 
     def _changes(self, place: Place) -> tuple[Transition, ...]:
         """Oldest first."""
@@ -57,7 +57,7 @@ class MemoryStages:
         for change in self._changes(place):
             if change.revision == revision:
                 return change
-        raise NotFound("revision", str(revision), f"Stage {place.stage!r} has no revision {revision}.")
+        raise no_revision(place.stage, revision)
 
     def restorable(self, place: Place, below: int, other_than: int | None) -> Transition | None:
         for change in reversed(self._changes(place)):
@@ -77,9 +77,10 @@ class MemoryStages:
     def current(self, environment: str, model: str, stage: str) -> tuple[Assignment, ModelVersion]:
         self._require_stage(environment, stage)
         self._models.get(model)
-        held = self._state.assignments.get(Place(environment, model, stage))
+        place = Place(environment, model, stage)
+        held = self._state.assignments.get(place)
         if held is None:
-            raise NotFound("assignment", stage, f"No version of {model!r} is in {environment}/{stage}.")
+            raise nothing_in(place)
         return held, self._models.version(model, held.version)
 
     def list(self, environment: str) -> Sequence[Assignment]:

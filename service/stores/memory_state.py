@@ -78,7 +78,8 @@ class MlflowModel:
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     aliases: Mapping[str, int] = field(default_factory=dict)
-    last_updated_time: int = 0
+    creation_time: int | None = None
+    last_updated_time: int | None = None
 
 
 @dataclass(frozen=True)

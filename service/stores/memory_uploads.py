@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from service.domain.errors import Conflict, NotFound
+from service.domain.refusals import CHANGED_AT_ONCE
 from service.domain.uploading import Upload, UploadState
 from service.stores.memory_state import State
 
@@ -17,7 +18,7 @@ class MemoryUploads:
 
     def add(self, new: Upload) -> Upload:
         if new.workspace not in self._state.workspaces:
-            raise Conflict("Something else changed the same rows at the same time; try again.")
+            raise Conflict(CHANGED_AT_ONCE)
         for held in self._open(new.workspace):
             if new.sha256 and (held.size, held.sha256) == (new.size, new.sha256):
                 return held

@@ -48,7 +48,8 @@ def migrate(engine: sa.Engine, say: Callable[[str], None], service_role: str = "
         raise MigrationError(
             f"MLflow {unsupported} is not supported; install >={first[0]}.{first[1]},<{second[0]}.{second[1]}"
         )
-    with engine.connect() as lock:
+    # Outside a transaction: Postgres ends sessions that idle in one, and an upgrade may take minutes.
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as lock:
         lock.execute(sa.text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
         try:
             started = time.monotonic()
@@ -64,7 +65,6 @@ def migrate(engine: sa.Engine, say: Callable[[str], None], service_role: str = "
             grant_to(engine, say, service_role)
         finally:
             lock.execute(sa.text("SELECT pg_advisory_unlock(:lock)"), {"lock": LOCK})
-            lock.rollback()
 
 
 def grant_to(engine: sa.Engine, say: Callable[[str], None], service_role: str) -> None:

@@ -9,14 +9,15 @@ from typing import Any
 import sqlalchemy as sa
 
 from service.domain.errors import NotFound
-from service.domain.model import Manifest, ManifestFile, ModelVersion, RegisteredModel, Withdrawal
+from service.domain.model import Manifest, ManifestFile, ModelVersion, RegisteredModel, Withdrawal, is_older
+from service.domain.refusals import no_version
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
 from service.stores.deletion_rows import DeletionWriter
 from service.stores.plain import plain
 from service.stores.prompt_rows import PromptWriter
 from service.stores.registration_tables import registrations
-from service.stores.version_rows import VersionWriter, is_older, mlflow_has_model, upsert, version_of
+from service.stores.version_rows import VersionWriter, mlflow_has_model, tagged_prompt, upsert, version_of
 from service.usecases.model_ports import (
     LoggedModelInfo,
     ModelDetails,
@@ -112,25 +113,18 @@ class PostgresModels:
         ).one_or_none()
         if row is None or row.deleted_at is not None:
             self.get(model)
-            raise NotFound("version", str(version), self._absence(model, version))
+            raise no_version(model, version, self._registration(model, version))
         return version_of(row)
 
-    def _absence(self, model: str, version: int) -> str:
-        """Why there is no such version, in a sentence."""
-        state = self._connection.scalar(
+    def _registration(self, model: str, version: int) -> str | None:
+        """Its state, if the version was asked for over MLflow's API."""
+        return self._connection.scalar(
             sa.select(registrations.c.state).where(registrations.c.model == model, registrations.c.version == version)
         )
-        match state:
-            case "pending":
-                return f"Version {version} of {model!r} is still being registered; wait until it is READY."
-            case "failed":
-                return f"Version {version} of {model!r} could not be registered and has no bytes."
-            case _:
-                return f"Model {model!r} has no version {version}."
 
     def delete_version(self, model: str, version: int, by: str, at: datetime) -> None:
         if version not in self.numbers(model):
-            raise NotFound("version", str(version), f"Model {model!r} has no version {version}.")
+            raise no_version(model, version)
         DeletionWriter(self._connection).version(model, version, by, at)
 
     def delete(self, model: str, by: str, at: datetime) -> Sequence[int]:
@@ -212,11 +206,9 @@ class PostgresModels:
         )
 
     def is_prompt(self, name: str) -> bool:
-        g = m.registered_model_tags.c
-        theirs = sa.select(g.name).where(
-            g.workspace == m.WORKSPACE, g.name == name, g.key == "mlflow.prompt.is_prompt", g.value == "true"
-        )
-        query = sa.union_all(sa.select(t.prompts.c.name).where(t.prompts.c.name == name), theirs)
+        ours = sa.exists().where(t.models.c.name == name, t.models.c.deleted_at.is_(None))
+        by_import = sa.select(t.prompts.c.name).where(t.prompts.c.name == name)
+        query = sa.union_all(by_import, tagged_prompt(name).where(~ours))
         return self._connection.execute(query).first() is not None
 
     def owner(self, name: str) -> str | None:

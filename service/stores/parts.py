@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from minio.datatypes import Part
 from minio.error import S3Error
 
-from service.domain.errors import Conflict, NotFound
+from service.domain.errors import NotFound
+from service.domain.refusals import part_replaced
 from service.domain.uploading import MAX_PARTS
 from service.settings import S3Settings
 from service.stores.objects import plain_etag, s3_client, translated
@@ -27,7 +28,7 @@ def _of_upload(key: str, upload: str) -> Iterator[None]:
             if error.code == "NoSuchUpload":
                 raise NotFound("upload", upload) from error
             if error.code in _REFUSED:
-                raise Conflict("A part was replaced while the upload was completed; complete it again.") from error
+                raise part_replaced() from error
             raise
 
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from service.domain.errors import ConcurrentChange, Conflict, InvalidInput, Unavailable
+from service.domain.refusals import CHANGED_AT_ONCE
 from service.stores.answer_rows import PostgresAnswers
 from service.stores.audit_rows import PostgresAudit
 from service.stores.bytes_rows import PostgresDamages, PostgresTars
@@ -79,7 +80,7 @@ def translated() -> Iterator[None]:
         raise Unavailable("The database does not answer; try again in a moment.", part="postgres") from error
     except exc.IntegrityError as error:
         kind = ConcurrentChange if isinstance(error.orig, psycopg2.errors.UniqueViolation) else Conflict
-        raise kind("Something else changed the same rows at the same time; try again.") from error
+        raise kind(CHANGED_AT_ONCE) from error
     except exc.DataError as error:
         raise _unstorable() from error
 

@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from service.domain.environment import Place
-from service.domain.errors import Conflict, NotFound
+from service.domain.errors import NotFound
 from service.domain.history import ChangeKind
 from service.domain.promotion import Approval, Decision, Promotion, PromotionState
+from service.domain.refusals import promotion_decided, promotion_pending
 from service.stores.plain import plain
 from service.stores.promotion_tables import approvals, promotions
 from service.stores.same_id import same_id
@@ -35,7 +36,7 @@ class PostgresPromotions:
             insert(promotions).values(**values).on_conflict_do_nothing().returning(promotions.c.id)
         )
         if made is None:
-            raise Conflict("Another promotion of this stage is pending already.")
+            raise promotion_pending()
 
     def get(self, promotion_id: str) -> Promotion:
         found = self._found(sa.select(promotions).where(same_id(_c.id, promotion_id)))
@@ -85,7 +86,7 @@ class PostgresPromotions:
             )
         )
         if not written.rowcount:
-            raise Conflict("The promotion was decided at the same time; look at it again.")
+            raise promotion_decided()
 
     def approve(self, promotion_id: str, approval: Approval) -> None:
         self._connection.execute(sa.insert(approvals).values(promotion_id=promotion_id, **asdict(approval)))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from service.domain.errors import Conflict
+from service.domain.model import free_number
+from service.domain.refusals import prompt_name_taken
 from service.exports.prompts import RESERVED, PromptRecord
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
+from service.stores.milliseconds import now_ms
 from service.stores.plain import plain
 from service.usecases.model_ports import NewPrompt, PromptVersion
 
@@ -49,7 +50,7 @@ class PromptWriter:
             sa.select(t.prompts.c.workspace).where(t.prompts.c.name == new.name).with_for_update()
         )
         key = {"workspace": m.WORKSPACE, "name": new.name}
-        created = new.record.creation_time or _now_ms()
+        created = new.record.creation_time or now_ms()
         fresh = self._connection.scalar(
             insert(cast(sa.Table, m.registered_models))
             .values(**key, creation_time=created, last_updated_time=created)
@@ -57,11 +58,7 @@ class PromptWriter:
             .returning(m.registered_models.c.name)
         )
         if owner != new.workspace or (made and not fresh):
-            raise Conflict(
-                f"The name {new.name!r} of a prompt is taken by someone else or by a model; "
-                "choose another with model_prefix.",
-                field="model_prefix",
-            )
+            raise prompt_name_taken(new.name)
         if fresh:
             self._connection.execute(sa.insert(m.registered_model_tags).values(**key, key=_IS_PROMPT, value="true"))
 
@@ -84,7 +81,7 @@ class PromptWriter:
                 sa.select(v.c.version).where((v.c.workspace == m.WORKSPACE) & (v.c.name == new.name))
             )
         )
-        return max(taken) + 1 if new.record.version in taken else new.record.version
+        return free_number(taken, new.record.version)
 
     def _add_version(self, new: NewPrompt, number: int) -> None:
         record = new.record
@@ -99,7 +96,7 @@ class PromptWriter:
                 import_id=new.import_id,
             )
         )
-        created = record.creation_time or _now_ms()
+        created = record.creation_time or now_ms()
         updated = record.last_updated_time or created
         self._connection.execute(
             sa.insert(m.model_versions).values(
@@ -158,7 +155,3 @@ def _lineage(record: PromptRecord) -> dict[str, Any]:
         "exported_at": record.tool.exported_at,
         **({"unknown": record.unknown} if record.unknown else {}),
     }
-
-
-def _now_ms() -> int:
-    return round(datetime.now(UTC).timestamp() * 1000)

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from service.domain.importing import ImportState
+from service.domain.importing import ARCHIVE_KEPT, ImportState
 from service.domain.layout import (
     ARCHIVES,
     PENDING,
@@ -25,7 +25,10 @@ from service.stores import mlflow_tables as m
 from service.stores import tables as t
 from service.stores.garbage_tables import HOLD, claimed, claims
 
-_READ = (ImportState.RECEIVED, ImportState.RUNNING, ImportState.FAILED)
+_OPEN = (ImportState.RECEIVED, ImportState.RUNNING)
+_OTHER = t.imports.alias()
+_TAKEN_IN = sa.exists().where(_OTHER.c.key == t.imports.c.key, _OTHER.c.state == ImportState.DONE)
+"""The same archive was sent once more: the import that failed is not tried again."""
 
 
 class PostgresReferences:
@@ -34,17 +37,17 @@ class PostgresReferences:
 
     def unused(self, folders: Sequence[str], now: datetime) -> Sequence[str]:
         ours = [folder for folder in folders if is_ours(folder)]
-        used = self._archives(ours) | self._versions(ours)
+        used = self._archives(ours, now) | self._versions(ours)
         used |= self._runs(ours) | self._logged_models(ours) | self._traces(ours)
         used.update(self._found(claims.c.folder, claims.c.folder.in_(ours) & claimed(now)))
         return [folder for folder in ours if folder not in used]
 
-    def _archives(self, folders: Iterable[str]) -> set[str]:
+    def _archives(self, folders: Iterable[str], now: datetime) -> set[str]:
         ids = [import_of(folder) for folder in folders if folder.startswith(ARCHIVES)]
         imports, uploads = (sa.cast(table.c.id, sa.Text) for table in (t.imports, t.uploads))
         # One statement: an upload that is completed becomes an import in one commit.
         read = sa.union(
-            sa.select(imports).where(imports.in_(ids), t.imports.c.state.in_(_READ)),
+            sa.select(imports).where(imports.in_(ids), t.imports.c.state.in_(_OPEN) | _failed_lately(now)),
             sa.select(uploads).where(uploads.in_(ids), t.uploads.c.state == UploadState.OPEN),
         )
         return {f"{ARCHIVES}{found}/" for found in self._connection.scalars(read)}
@@ -82,6 +85,11 @@ class PostgresReferences:
 
     def hold(self) -> None:
         self._connection.execute(HOLD)
+
+
+def _failed_lately(now: datetime) -> sa.ColumnElement[bool]:
+    lately = t.imports.c.finished_at >= now - ARCHIVE_KEPT
+    return (t.imports.c.state == ImportState.FAILED) & lately & ~_TAKEN_IN
 
 
 def is_ours(folder: str) -> bool:

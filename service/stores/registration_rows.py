@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
 
-from service.domain.errors import ConcurrentChange, Conflict
+from service.domain.errors import ConcurrentChange
 from service.domain.layout import version_uri
 from service.domain.model import Manifest, ModelVersion
+from service.domain.refusals import is_a_prompt
 from service.stores import mlflow_tables as m
+from service.stores.milliseconds import now_ms
 from service.stores.model_rows import PostgresModels
 from service.stores.plain import plain
 from service.stores.queue import JobQueue
 from service.stores.registration_tables import registrations as r
 from service.stores.version_rows import VersionWriter
-from service.usecases.model_ports import NewVersion
-from service.usecases.registration_ports import NewRegistration, Registration
+from service.usecases.registration_ports import MAX_MESSAGE, NewRegistration, Registration
 from service.usecases.view_ports import Key
 from service.usecases.view_versions import FAILED, PENDING, READY
 
-MAX_MESSAGE = 500
-"""As MLflow's table has it."""
 _PENDING = r.c.state == "pending"
 
 
@@ -38,7 +36,7 @@ class PostgresRegistrations:
 
     def begin(self, asked: NewRegistration, wait: int = 0) -> Registration:
         if self._models.is_prompt(asked.model):
-            raise Conflict(f"{asked.model!r} is a prompt, which has no files; choose another name.", field="name")
+            raise is_a_prompt(asked.model, "name")
         writer = VersionWriter(self._connection)
         writer.own(asked.model, asked.workspace, None)
         number = writer.free_number(asked.model)
@@ -47,8 +45,8 @@ class PostgresRegistrations:
                 model=asked.model, version=number, state="pending", attempt=0, asked=plain(asdict(asked))
             )
         )
-        now = _now_ms()
-        writer.write_mlflow(_new(asked, Manifest(()), {}, None, PENDING), number, asked.source, None, now)
+        now = now_ms()
+        writer.write_mlflow(asked.as_version(Manifest(()), {}, None, PENDING), number, asked.source, None, now)
         self._touch(asked.model, now)
         self._queue.register(self._connection, asked.model, number, wait)
         return Registration(number, 0, asked)
@@ -76,7 +74,7 @@ class PostgresRegistrations:
     ) -> ModelVersion:
         if not self._end(registration, "ready"):
             raise ConcurrentChange("Another attempt registers the version, or it was deleted.")
-        new = _new(registration.asked, manifest, flavors, signature, READY)
+        new = registration.asked.as_version(manifest, flavors, signature, READY)
         version = VersionWriter(self._connection).write(new, registration.version)
         self._change(registration, status=READY, storage_location=version_uri(version.digest))
         return version
@@ -106,7 +104,7 @@ class PostgresRegistrations:
 
     def _change(self, registration: Registration, **values: Any) -> None:
         g = m.model_versions
-        now = _now_ms()
+        now = now_ms()
         self._connection.execute(
             sa.update(g)
             .where(
@@ -122,31 +120,3 @@ class PostgresRegistrations:
         self._connection.execute(
             sa.update(g).where(g.c.workspace == m.WORKSPACE, g.c.name == model).values(last_updated_time=now)
         )
-
-
-def _new(
-    asked: NewRegistration,
-    manifest: Manifest,
-    flavors: Mapping[str, Any],
-    signature: Mapping[str, Any] | None,
-    status: str,
-) -> NewVersion:
-    return NewVersion(
-        model=asked.model,
-        workspace=asked.workspace,
-        manifest=manifest,
-        run_id=asked.run_id,
-        created_by=asked.actor,
-        flavors=flavors,
-        signature=signature,
-        lineage=asked.lineage,
-        description=asked.description,
-        user=asked.actor,
-        run_link=asked.run_link,
-        tags=asked.tags,
-        status=status,
-    )
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
-from service.domain.errors import NotFound
+from service.domain.refusals import no_signature
 from service.domain.signature import Signature, SigningKey
 from service.stores import tables as t
 from service.stores.plain import plain
@@ -29,7 +29,7 @@ class PostgresSignatures:
     def of(self, digest: str, key_id: str) -> Signature:
         found = [signature for signature in self.all(digest) if key_id in ("", signature.key_id)]
         if not found:
-            raise NotFound("signature", key_id or digest, "Nobody has signed these bytes with such a key.")
+            raise no_signature(key_id, digest)
         return found[0]
 
     def all(self, digest: str) -> Sequence[Signature]:

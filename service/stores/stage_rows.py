@@ -13,6 +13,7 @@ from service.domain.environment import Assignment, Place
 from service.domain.errors import NotFound
 from service.domain.history import ChangeKind, Stay, Transition
 from service.domain.model import ModelVersion
+from service.domain.refusals import no_revision, no_stage, nothing_in
 from service.stores import tables as t
 from service.stores.place_rows import PostgresEnvironments
 from service.stores.version_rows import version_of
@@ -59,7 +60,7 @@ class PostgresStages:
             stages = self._environments.stages_for_share(name)
             for place in sorted(places):
                 if place.environment == name and place.stage not in stages:
-                    raise no_stage(place)
+                    raise no_stage(place.environment, place.stage)
         models = [f"model\n{name}" for name in sorted({place.model for place in places})]
         keys = ["stage\n" + "\n".join(place) for place in sorted(places)]
         # Also before a place's first row exists. One after the other: a single query may evaluate in any order.
@@ -99,7 +100,7 @@ class PostgresStages:
     def change_at(self, place: Place, revision: int) -> Transition:
         found = self._first(_CHANGES.where(t.transitions.c.revision == revision), place)
         if found is None:
-            raise NotFound("revision", str(revision), f"Stage {place.stage!r} has no revision {revision}.")
+            raise no_revision(place.stage, revision)
         return found
 
     def restorable(self, place: Place, below: int, other_than: int | None) -> Transition | None:
@@ -116,36 +117,20 @@ class PostgresStages:
         return self._first(query.limit(1), place)
 
     def current(self, environment: str, model: str, stage: str) -> tuple[Assignment, ModelVersion]:
-        row = self._connection.execute(
-            _CURRENT, {"environment": environment, "model": model, "stage": stage}
-        ).one_or_none()
+        place = Place(environment, model, stage)
+        row = self._connection.execute(_CURRENT, place._asdict()).one_or_none()
         if row is None:
-            raise self._absence(environment, model, stage)
-        assignment = Assignment(
-            environment=environment,
-            model=model,
-            stage=stage,
-            version=row.version,
-            digest=row.digest,
-            revision=row.revision,
-            assigned_by=row.assigned_by,
-            assigned_at=row.assigned_at,
-            comment=row.comment,
-        )
-        return assignment, version_of(row)
+            raise self._absence(place)
+        return assignment_of(place, row), version_of(row)
 
-    def _absence(self, environment: str, model: str, stage: str) -> NotFound:
+    def _absence(self, place: Place) -> NotFound:
         """Which part of the address leads nowhere."""
-        if stage not in self._environments.get(environment).stages:
-            return no_stage(Place(environment, model, stage))
-        if (
-            self._connection.scalar(
-                sa.select(t.models.c.name).where(t.models.c.name == model, t.models.c.deleted_at.is_(None))
-            )
-            is None
-        ):
-            return NotFound("model", model)
-        return nothing_in(Place(environment, model, stage))
+        if place.stage not in self._environments.get(place.environment).stages:
+            return no_stage(place.environment, place.stage)
+        there = sa.select(t.models.c.name).where(t.models.c.name == place.model, t.models.c.deleted_at.is_(None))
+        if self._connection.scalar(there) is None:
+            return NotFound("model", place.model)
+        return nothing_in(place)
 
     def list(self, environment: str) -> Sequence[Assignment]:
         query = _ASSIGNED.where(t.assignments.c.environment == environment)
@@ -191,13 +176,16 @@ class PostgresStages:
         return None if row is None else _transition(row)
 
 
-def no_stage(place: Place) -> NotFound:
-    return NotFound("stage", place.stage, f"Environment {place.environment!r} has no stage {place.stage!r}.")
-
-
-def nothing_in(place: Place) -> NotFound:
-    where = f"{place.environment}/{place.stage}"
-    return NotFound("assignment", place.stage, f"No version of {place.model!r} is in {where}.")
+def assignment_of(place: Place, row: Any) -> Assignment:
+    return Assignment(
+        *place,
+        version=row.version,
+        digest=row.digest,
+        revision=row.revision,
+        assigned_by=row.assigned_by,
+        assigned_at=row.assigned_at,
+        comment=row.comment,
+    )
 
 
 def _transition(row: sa.Row[Any]) -> Transition:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert
 
 from service.domain.errors import Conflict, NotFound
+from service.domain.refusals import CHANGED_AT_ONCE
 from service.domain.uploading import Upload, UploadState
 from service.stores import tables as t
 from service.stores.same_id import same_id
@@ -29,7 +30,7 @@ class PostgresUploads:
             row = row or self._connection.execute(sa.select(t.uploads).where(*_same(new))).one_or_none()
             if row is not None:
                 return _upload(row)
-        raise Conflict("Something else changed the same rows at the same time; try again.")
+        raise Conflict(CHANGED_AT_ONCE)
 
     def get(self, workspace: str, upload_id: str) -> Upload:
         row = self._connection.execute(

@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
-from service.domain.errors import Conflict
 from service.domain.layout import version_uri
-from service.domain.model import Lineage, Manifest, ModelVersion, Withdrawal
+from service.domain.model import Lineage, Manifest, ModelVersion, Withdrawal, free_number, is_older, restated
+from service.domain.refusals import is_a_prompt, name_of_another_workspace
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
 from service.stores.bulk import chunked
+from service.stores.milliseconds import milliseconds, now_ms
 from service.stores.plain import plain
 from service.stores.registration_tables import registrations
 from service.usecases.model_ports import NewVersion
-
-_LINEAGE_FIELDS = {field.name for field in fields(Lineage)}
 
 
 class VersionWriter:
@@ -38,7 +37,7 @@ class VersionWriter:
             return existing
         version = self.write(new, self.free_number(new.model, new.number))
         source = version_uri(version.digest)
-        self.write_mlflow(new, version.version, source, source, round(version.created_at.timestamp() * 1000))
+        self.write_mlflow(new, version.version, source, source, milliseconds(version.created_at))
         return version
 
     def write(self, new: NewVersion, number: int) -> ModelVersion:
@@ -82,24 +81,24 @@ class VersionWriter:
         owner = self._connection.scalar(
             sa.select(t.models.c.workspace).where(t.models.c.name == name).with_for_update()
         )
-        if made and workspace == self._connection.scalar(
-            sa.select(t.prompts.c.workspace).where(t.prompts.c.name == name)
-        ):
-            raise Conflict(f"{name!r} is a prompt, which has no files; choose another name.", field="model_name")
+        if made and self._was_prompt(name):
+            raise is_a_prompt(name, "model_name")
         if made and mlflow_has_model(self._connection, name):
             owner = None  # MLflow had it, without a workspace
         if (owner or "") != workspace:
-            raise Conflict(
-                f"The model name {name!r} belongs to another workspace; choose another name with model_name.",
-                field="model_name",
-            )
-        at = created or _now_ms()
+            raise name_of_another_workspace(name)
+        at = created or now_ms()
         self._connection.execute(
             insert(cast(sa.Table, m.registered_models))
             .values(workspace=m.WORKSPACE, name=name, creation_time=at, last_updated_time=at)
             .on_conflict_do_nothing()
         )
         return made is not None
+
+    def _was_prompt(self, name: str) -> bool:
+        """Of a name that has just become a model's."""
+        by_import = sa.select(t.prompts.c.name).where(t.prompts.c.name == name)
+        return self._connection.execute(sa.union_all(by_import, tagged_prompt(name))).first() is not None
 
     def update(self, version: ModelVersion, new: NewVersion) -> bool:
         """See `service.usecases.model_ports.Models.update_version`."""
@@ -108,7 +107,7 @@ class VersionWriter:
             return False
         v, g = t.versions, m.model_versions
         ours = (v.c.model == version.model) & (v.c.version == version.version)
-        said = {key: lineage.get(key) for key in ("original_stage", "exported_at")}
+        said = restated(lineage)
         self._connection.execute(sa.update(v).where(ours).values(lineage=v.c.lineage.concat(sa.cast(said, JSONB))))
         described = self._connection.execute(
             sa.update(v)
@@ -140,7 +139,8 @@ class VersionWriter:
             ],
             ["workspace", "key", "name", "version"],
         )
-        staged = version.lineage.original_stage != said["original_stage"]
+        stage = version.lineage.original_stage
+        staged = stage != said.get("original_stage", stage)
         return bool(done.rowcount or described.rowcount or tags or staged)
 
     def _already(self, new: NewVersion) -> ModelVersion | None:
@@ -169,7 +169,7 @@ class VersionWriter:
             (r.c.version, r.c.model == model),
         ):
             taken.update(self._connection.scalars(sa.select(column).where(here)))
-        return wanted if wanted is not None and wanted not in taken else max(taken, default=0) + 1
+        return free_number(taken, wanted)
 
     def _add_manifest(self, manifest: Manifest) -> None:
         files = json.loads(manifest.document())["files"]
@@ -212,12 +212,6 @@ class VersionWriter:
             self._connection.execute(sa.insert(table), listed)
 
 
-def is_older(lineage: Mapping[str, Any], than: int | None) -> bool:
-    """Whether an export was written before another one that was taken in already (both may not say)."""
-    exported_at = lineage.get("exported_at")
-    return exported_at is not None and than is not None and exported_at < than
-
-
 def upsert(
     connection: sa.Connection, table: sa.TableClause, value: str, rows: Sequence[dict[str, Any]], keys: Sequence[str]
 ) -> int:
@@ -238,8 +232,15 @@ def mlflow_has_model(connection: sa.Connection, name: str) -> bool:
     return connection.scalar(sa.select(r.c.name).where(r.c.name == name, r.c.workspace == m.WORKSPACE)) is not None
 
 
+def tagged_prompt(name: str) -> sa.Select[tuple[str]]:
+    """The name, when MLflow's registry has it as that of a prompt."""
+    g = m.registered_model_tags.c
+    return sa.select(g.name).where(
+        g.workspace == m.WORKSPACE, g.name == name, g.key == "mlflow.prompt.is_prompt", g.value == "true"
+    )
+
+
 def version_of(row: sa.Row[Any]) -> ModelVersion:
-    known = {key: value for key, value in row.lineage.items() if key in _LINEAGE_FIELDS}
     withdrawn = None
     if row.withdrawn_at is not None:
         withdrawn = Withdrawal(row.withdrawn_reason, row.withdrawn_by, row.withdrawn_at)
@@ -254,10 +255,6 @@ def version_of(row: sa.Row[Any]) -> ModelVersion:
         created_at=row.created_at,
         flavors=row.flavors,
         signature=row.signature,
-        lineage=Lineage(**known),
+        lineage=Lineage.of(row.lineage),
         withdrawn=withdrawn,
     )
-
-
-def _now_ms() -> int:
-    return round(datetime.now(UTC).timestamp() * 1000)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from service.domain.audit import Change
 from service.domain.environment import Place
@@ -11,6 +13,7 @@ from service.domain.errors import Frozen, RegistryError
 from service.domain.history import ChangeKind, Precondition, Transition, told
 from service.domain.identity import ADMIN, Principal
 from service.domain.promotion import Promotion, PromotionState
+from service.usecases.policy_freezes import check_windows
 from service.usecases.ports import Clock, Transaction
 from service.usecases.record_change import record
 
@@ -103,17 +106,17 @@ def record_promotion(tx: Transaction, by: Principal, now: datetime, action: str,
         "needed_approvals": promotion.needed,
         "problem": promotion.problem,
     }
-    record(
-        tx,
-        Change(
-            action,
-            by,
-            environment=promotion.environment,
-            model=promotion.model,
-            subject=promotion.stage,
-            after=after,
-        ),
-        now,
+    record(tx, promotion_changed(action, by, promotion, after), now)
+
+
+def promotion_changed(action: str, by: Principal, promotion: Promotion, after: Mapping[str, Any]) -> Change:
+    return Change(
+        action,
+        by,
+        environment=promotion.environment,
+        model=promotion.model,
+        subject=promotion.stage,
+        after=after,
     )
 
 
@@ -137,7 +140,7 @@ def check_freeze(tx: Transaction, by: Principal, now: datetime, environment: str
 def empty_stage(
     tx: Transaction, clock: Clock, by: Principal, place: Place, comment: str, precondition: Precondition
 ) -> Transition:
-    """Take the version out. Raises NotFound when none is in, Stale, PreconditionFailed, Frozen."""
+    """Take the version out. Raises NotFound when none is in, Stale, PreconditionFailed, Frozen, PolicyRefused."""
     tx.stages.lock([place])
     now = clock()
     last = tx.stages.last(place)
@@ -145,6 +148,7 @@ def empty_stage(
     if last is None or last.version is None:
         tx.stages.current(*place)  # says what is absent
     check_freeze(tx, by, now, place.environment)
+    check_windows(tx, now, place)
     wanted = Wanted(None, None, ChangeKind.EMPTIED, by.name, by.token_id, comment)
     return change_stage(tx, by, now, place, last, wanted)
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from service.domain.audit import Change
 from service.domain.errors import (
     AlreadyApproved,
     Conflict,
@@ -21,7 +20,7 @@ from service.domain.identity import Principal, Scope, Token
 from service.domain.model import ModelVersion
 from service.domain.policy import APPROVALS, Approved, Policy, approval_lifetime, needed_approvals
 from service.domain.promotion import Approval, Decision, Promotion, PromotionState
-from service.usecases.change_stage import check_freeze, record_promotion, told_problem
+from service.usecases.change_stage import check_freeze, promotion_changed, record_promotion, told_problem
 from service.usecases.ports import Clock, RegistryStore, Transaction
 from service.usecases.promote import FREEZES, apply, ask_policy, check_not_withdrawn, check_rules, policy_of
 from service.usecases.record_change import record
@@ -200,15 +199,4 @@ def _record_decision(
         "digest": promotion.digest,
         "comment": comment,
     }
-    record(
-        tx,
-        Change(
-            action,
-            by,
-            environment=promotion.environment,
-            model=promotion.model,
-            subject=promotion.stage,
-            after=after,
-        ),
-        now,
-    )
+    record(tx, promotion_changed(action, by, promotion, after), now)

@@ -8,14 +8,15 @@ from datetime import datetime
 from typing import Any
 
 from service.domain.audit import Change
+from service.domain.errors import Conflict
 from service.domain.identity import Principal, Scope
-from service.domain.importing import Import, ImportState
+from service.domain.importing import ARCHIVE_KEPT, Import, ImportState
 from service.usecases.ports import Clock, RegistryStore, Transaction
 from service.usecases.record_change import record
 
 
 def cancel_import(store: RegistryStore, clock: Clock, by: Principal, import_id: str) -> Import:
-    """Cancel an import that is not final yet; one that is stays as it is.
+    """Cancel an import that is not final yet, or has failed: its archive is garbage then. Others stay as they are.
 
     Raises NotFound(kind="import"), or NotAllowed when its workspace is not the caller's.
     """
@@ -27,15 +28,25 @@ def cancel_import(store: RegistryStore, clock: Clock, by: Principal, import_id: 
 
 
 def retry_import(store: RegistryStore, clock: Clock, by: Principal, import_id: str) -> Import:
-    """Queue a failed import again, with the archive that was kept.
+    """Queue a failed import again, with the archive that was kept; it stays the one of who sent it.
 
-    Raises NotFound(kind="import"), NotAllowed when its workspace is not the caller's, Conflict unless it failed.
+    Raises NotFound(kind="import"), NotAllowed when its workspace, or the environment that gets its stages, is not
+    the caller's, Conflict unless it failed lately.
     """
     with store.transaction() as tx:
         import_ = tx.imports.get(import_id)
         by.require(Scope("import", import_.workspace))
+        if import_.options.environment:
+            by.require(Scope("promote", import_.options.environment))
+        now = clock()
+        if not import_.archive_is_kept(now):
+            raise Conflict(
+                f"The import failed more than {ARCHIVE_KEPT.days} days ago, and its archive is not kept any more; "
+                "send it again.",
+                state=import_.state,
+            )
         again = tx.imports.retry(import_.id)
-        record(tx, import_changed("import.retried", by, again, None), clock())
+        record(tx, import_changed("import.retried", by, again, None), now)
         return again
 
 

@@ -13,6 +13,7 @@ from service.domain.errors import Damaged, NotFound
 from service.domain.identity import ADMIN, Principal
 from service.domain.layout import version_prefix
 from service.domain.model import Manifest, ManifestFile, ModelVersion
+from service.domain.refusals import no_version
 from service.usecases.mark_damage import mark_damage
 from service.usecases.object_ports import ObjectStore
 from service.usecases.ports import Clock, RegistryStore, Transaction
@@ -70,7 +71,7 @@ def by_version(model: str, version: int) -> Find:
     def find(tx: Transaction, by: Principal) -> Source:
         found = tx.models.version(model, version)
         if not _is_open(tx, by, model, version):
-            raise NotFound("version", str(version), f"Model {model!r} has no version {version}.")
+            raise no_version(model, version)
         return Source(found.digest, model, version)
 
     return find

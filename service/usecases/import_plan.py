@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from service.domain.importing import Import
 from service.domain.layout import PROXIED, collected_folder, logged_model_path, run_path, trace_path
+from service.domain.model import Lineage
+from service.exports.records import ExperimentRecord, RegisteredModelRecord
 from service.exports.survey import Survey
+from service.exports.traces import TraceRecord
 from service.usecases.import_lineage import beside, run_lineage
 from service.usecases.model_ports import ModelDetails, NewPrompt, NewVersion
 from service.usecases.plan_draft import Draft
@@ -70,37 +73,13 @@ def make_plan(
     for model in found.models.values():
         name = model_name(import_, found, model)
         plan_versions(draft, model, name, lineage)
-        details[name] = ModelDetails(
-            model.description,
-            model.tags,
-            model.aliases,
-            model.creation_time,
-            model.last_updated_time,
-            {"original_model": model.name, **beside(import_, model.tool, model.tags, model.unknown)},
-        )
+        details[name] = _details(import_, model)
     if import_.options.register:
         plan_registered(draft, lineage)
     # Versions first: their copies are the ones whose digests are checked, the runs' are copied from them.
     _owned_artifacts(draft)
     note_gaps(draft)
-    batch = TrackingBatch(
-        import_id=import_.id,
-        workspace=import_.workspace,
-        experiments=[(record, central_name(import_, record)) for record in experiments.values()],
-        runs=list(found.runs.values()),
-        logged_models=list(found.logged_models.values()),
-        traces=traces,
-        evaluation_datasets=list(found.extras.evaluation_datasets.values()),
-        lineage={run_id: asdict(of) for run_id, of in lineage.items()},
-        experiment_lineage={
-            record.experiment_id: beside(import_, record.tool, record.tags, record.unknown)
-            for record in experiments.values()
-        },
-        logged_model_lineage={
-            record.model_id: beside(import_, record.tool, record.tags, record.unknown)
-            for record in found.logged_models.values()
-        },
-    )
+    batch = _batch(import_, found, experiments.values(), traces, lineage)
     targets = {
         member: Target(draft.files[member].size, draft.files[member].sha256, tuple(keys))
         for member, keys in draft.keys.items()
@@ -115,6 +94,43 @@ def make_plan(
         incomplete=draft.incomplete,
         unread=found.unread,
         new_ids=new_ids(batch, ids),
+    )
+
+
+def _details(import_: Import, model: RegisteredModelRecord) -> ModelDetails:
+    return ModelDetails(
+        model.description,
+        model.tags,
+        model.aliases,
+        model.creation_time,
+        model.last_updated_time,
+        {"original_model": model.name, **beside(import_, model.tool, model.tags, model.unknown)},
+    )
+
+
+def _batch(
+    import_: Import,
+    found: Survey,
+    experiments: Collection[ExperimentRecord],
+    traces: Sequence[TraceRecord],
+    lineage: Mapping[str, Lineage],
+) -> TrackingBatch:
+    return TrackingBatch(
+        import_id=import_.id,
+        workspace=import_.workspace,
+        experiments=[(record, central_name(import_, record)) for record in experiments],
+        runs=list(found.runs.values()),
+        logged_models=list(found.logged_models.values()),
+        traces=traces,
+        evaluation_datasets=list(found.extras.evaluation_datasets.values()),
+        lineage={run_id: asdict(of) for run_id, of in lineage.items()},
+        experiment_lineage={
+            record.experiment_id: beside(import_, record.tool, record.tags, record.unknown) for record in experiments
+        },
+        logged_model_lineage={
+            record.model_id: beside(import_, record.tool, record.tags, record.unknown)
+            for record in found.logged_models.values()
+        },
     )
 
 

@@ -56,7 +56,7 @@ class Imports(Protocol):
         problem: Mapping[str, Any] | None = None,
         attempt: int | None = None,
     ) -> bool:
-        """To a final state; false, and nothing written, when it already has one.
+        """To a final state; false, and nothing written, when it already has one, but for `failed` -> `cancelled`.
 
         With `attempt`, also when a later one has begun.
         """

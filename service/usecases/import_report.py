@@ -81,6 +81,12 @@ class Report:
                 aliases[alias] = here
         return replace(details, aliases=aliases)
 
+    def places(self) -> set[Place]:
+        """Those that the source's stages go into, known before any version is written."""
+        environment = self._import.options.environment
+        stages = ((version.model, version.lineage["original_stage"]) for version in self._plan.versions)
+        return {Place(environment, model, stage) for model, stage in stages if environment and _is_stage(stage)}
+
     def stages_wanted(self) -> Sequence[Request]:
         """The source's stages, when the caller named an environment to apply them to.
 
@@ -93,7 +99,7 @@ class Report:
         stages: dict[Place, list[ModelVersion]] = {}
         for wanted, got in sorted(self._versions, key=lambda pair: pair[0].number or 0, reverse=True):
             stage = wanted.lineage["original_stage"]
-            if stage and stage != "None":
+            if _is_stage(stage):
                 stages.setdefault(Place(environment, got.model, stage), []).append(got)
         self._instead_of = {place: [got.version for got in others] for place, (_, *others) in stages.items()}
         comment = f"stage of {self._import.workspace}, by import {self._import.id}"
@@ -161,6 +167,10 @@ class Report:
     def _count(self, kind: str, what: str, count: int) -> None:
         row = self._counts.setdefault(kind, {"created": 0, "updated": 0, "skipped": 0, "failed": 0})
         row[what] += count
+
+
+def _is_stage(name: str) -> bool:
+    return name not in ("", "None")
 
 
 def _shown(name: str, rows: Sequence[Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from service.domain.errors import InvalidInput
 from service.domain.identity import Principal
 from service.domain.names import check_slug, check_stage
 from service.domain.workspace import KINDS, Workspace
+from service.usecases.end_waiting import end_waiting
 from service.usecases.ports import Clock, RegistryStore
 from service.usecases.record_change import record
 from service.usecases.remove_environment import remove_environment
@@ -49,6 +50,7 @@ def put_environment(
 ) -> tuple[Environment, bool]:
     """Answers with the environment and whether it is new; `stages` None keeps those it has, or the default.
 
+    What waits for approvals in a stage that is left out is superseded: nobody could approve or cancel it any more.
     Raises InvalidInput, or InUse when a stage that is left out holds a version.
     """
     check_slug("environment", name)
@@ -65,6 +67,7 @@ def put_environment(
         if before != after:
             action = "environment.created" if created else "environment.changed"
             record(tx, Change(action, by, environment=name, before=before, after=after), now)
+        end_waiting(tx, by, now, name, "The stage was removed.", kept=stages)
         return environment, created
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from service.domain.audit import Change
-from service.domain.errors import InvalidInput, NotFound
+from service.domain.errors import Conflict, InvalidInput, NotFound
 from service.domain.event import EVENT_TYPES
 from service.domain.identity import ADMIN, Principal, Scope
 from service.domain.webhook import Webhook
@@ -24,6 +24,8 @@ from service.usecases.record_change import record
 SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with, as Standard Webhooks has it
 SECRET_BYTES = (24, 64)
 MAX_OVERLAP_HOURS = 7 * 24
+MAX_WEBHOOKS = 100
+"""Of an environment, and of those without one: each event becomes a delivery, and a job, for each of them."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ def create_webhook(
 ) -> tuple[Webhook, str]:
     """Answers with the webhook and its secret, which is made up unless given.
 
-    Raises NotAllowed, NotFound(kind="environment"), InvalidInput, NotConfigured without a key to seal secrets with.
+    Raises NotAllowed, NotFound(kind="environment"), InvalidInput, Conflict when there are too many, NotConfigured
+    without a key to seal secrets with.
     """
     _require(by, environment)
     secret = _sound_secret(secret)
@@ -67,6 +70,7 @@ def create_webhook(
     )
     with store.transaction() as tx:
         tx.webhooks.add(webhook)
+        _check_count(tx, environment)
         record_webhook(tx, "created", by, webhook, webhook.created_at, after=_told(webhook))
     return webhook, secret
 
@@ -203,6 +207,12 @@ def _check(parts: WebhookParts, fields: WebhookFields) -> None:
         if name not in EVENT_TYPES:
             raise InvalidInput(f"{name[:80]!r} is not an event; docs/webhooks.md lists them.", field=f"events.{index}")
     parts.sender.check(fields.url)
+
+
+def _check_count(tx: Transaction, environment: str) -> None:
+    if sum(webhook.environment == environment for webhook in tx.webhooks.list()) > MAX_WEBHOOKS:
+        whose = f"Environment {environment!r} has" if environment else "All environments together have"
+        raise Conflict(f"{whose} {MAX_WEBHOOKS} webhooks, the most there can be; remove one first.", limit=MAX_WEBHOOKS)
 
 
 def _in_order(events: tuple[str, ...]) -> tuple[str, ...]:

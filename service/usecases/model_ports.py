@@ -83,7 +83,10 @@ class Models(Protocol):
         ...
 
     def is_prompt(self, name: str) -> bool:
-        """Whether imports made it a prompt: it never has versions with files, stages or a place in `list`."""
+        """Whether imports made it a prompt, or MLflow before it was ours: no tag makes one of a model.
+
+        A prompt never has versions with files, stages or a place in `list`.
+        """
         ...
 
     def experiment_is_open_to(self, workspace: str, name: str) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from service.domain.errors import Conflict, NotFound
+from service.domain.errors import Conflict
+from service.domain.refusals import experiment_name_taken, no_stage, prompt_name_taken
 from service.usecases.import_plan import Plan
 from service.usecases.ports import Transaction
 
@@ -22,20 +23,13 @@ def check_plan(tx: Transaction, plan: Plan, environment: str) -> None:
     for name in sorted({prompt.name for prompt in plan.prompts}):
         owner = tx.models.owner(name)
         if name in models or owner not in (None, plan.batch.workspace) or (owner and not tx.models.is_prompt(name)):
-            raise Conflict(
-                f"The name {name!r} of a prompt is taken by someone else or by a model; "
-                "choose another with model_prefix.",
-                field="model_prefix",
-            )
+            raise prompt_name_taken(name)
     if environment:
         _check_stages(tx, plan, environment)
     for _, name in plan.batch.experiments:
         _check_space(tx, plan.batch.workspace, name)
         if not tx.models.experiment_is_open_to(plan.batch.workspace, name):
-            raise Conflict(
-                f"The experiment name {name!r} is used by someone else; choose another with experiment_name.",
-                field="experiment_name",
-            )
+            raise experiment_name_taken(name)
 
 
 def _check_space(tx: Transaction, workspace: str, name: str) -> None:
@@ -54,4 +48,4 @@ def _check_stages(tx: Transaction, plan: Plan, environment: str) -> None:
     for version in plan.versions:
         stage = version.lineage["original_stage"]
         if stage not in ("", "None", *stages):
-            raise NotFound("stage", stage, f"Environment {environment!r} has no stage {stage!r}.")
+            raise no_stage(environment, stage)

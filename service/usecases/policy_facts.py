@@ -10,7 +10,7 @@ from service.domain.identity import Principal
 from service.domain.model import ModelVersion
 from service.domain.policy_facts import Approved, Facts, Held, Measured
 from service.domain.policy_rules import Policy
-from service.usecases.freezes import frozen_until
+from service.usecases.policy_freezes import frozen
 from service.usecases.policy_ports import Stretch
 from service.usecases.ports import Transaction
 
@@ -48,7 +48,7 @@ def gather(
             if (held := _held(tx, rule.environment, rule.stage, version, now)) is not None
         },
         approvals=tuple(approvals),
-        frozen={window: until for window in policy.freezes if (until := frozen_until(window, now)) is not None},
+        frozen=frozen(policy, now),
     )
 
 

@@ -10,6 +10,7 @@ from service.domain.errors import NotFound
 from service.domain.history import Stay, Transition
 from service.domain.identity import Principal, Scope
 from service.domain.model import ModelVersion
+from service.domain.refusals import no_stage
 from service.usecases.ports import RegistryStore, Transaction
 from service.usecases.read_models import may_see_version
 
@@ -71,5 +72,5 @@ def where(store: RegistryStore, by: Principal, model: str, version: int) -> Sequ
 def _check(tx: Transaction, place: Place) -> None:
     """Raises NotFound for what is not there of the address."""
     if place.stage not in tx.environments.get(place.environment).stages:
-        raise NotFound("stage", place.stage, f"Environment {place.environment!r} has no stage {place.stage!r}.")
+        raise no_stage(place.environment, place.stage)
     tx.models.get(place.model)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from service.domain.errors import NotFound
 from service.domain.identity import ADMIN, Principal
 from service.domain.model import ModelVersion, RegisteredModel
+from service.domain.refusals import no_version
 from service.usecases.ports import RegistryStore, Transaction
 
 
@@ -47,7 +48,7 @@ def may_see_version(tx: Transaction, by: Principal, name: str, number: int) -> N
         if not _sees(by, model, live):
             raise NotFound("model", name)
         if (name, number) not in live:
-            raise NotFound("version", str(number), f"Model {name!r} has no version {number}.")
+            raise no_version(name, number)
 
 
 def _sees_all(by: Principal) -> bool:

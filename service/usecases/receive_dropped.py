@@ -9,17 +9,15 @@ from collections.abc import Iterable
 
 from service.domain.errors import ArchiveRefused, InvalidInput, NotFound, TooLarge
 from service.domain.identity import Principal
-from service.domain.importing import Import, ImportOptions, ImportSource, ImportState
+from service.domain.importing import Import, ImportOptions, ImportSource
 from service.domain.layout import drop_zone, listing_key
 from service.exports.archive import Limits, recognise
 from service.exports.archive_limits import Ledger
 from service.exports.archive_names import clean, shown
-from service.usecases.end_import import import_received
 from service.usecases.import_source import listing_of
 from service.usecases.object_ports import ObjectInfo, ObjectStore
 from service.usecases.ports import Clock, RegistryStore
 from service.usecases.receive_import import HEAD, Received, check_options, kept_only_if_received
-from service.usecases.record_change import record
 
 LIMITS = Limits(members=100_000)
 """Each file of a folder costs requests, and its place in the listing."""
@@ -55,31 +53,14 @@ def receive_dropped(
         told_apart_by = digest = "sha256:" + hashlib.sha256(listing).hexdigest()
     if size > max_bytes:
         raise TooLarge(f"These are {size} bytes; at most {max_bytes} are taken in.", limit=max_bytes)
-    new = Import(
-        id=import_id,
-        workspace=workspace,
-        key=options.key(workspace, told_apart_by),
-        state=ImportState.RECEIVED,
-        options=options,
-        archive_digest=digest,
-        archive_size=size,
-        created_by=by.name,
-        created_by_id=by.token_id,
-        request_id=by.request_id,
-        created_at=clock(),
-        source=source,
+    new = Import.received(
+        by, clock(), import_id, workspace, options.key(workspace, told_apart_by), options, digest, size, source
     )
-    key = listing_key(import_id)
-    with kept_only_if_received(store, objects, clock, key) as receipt:
+    kept = listing_key(import_id)
+    with kept_only_if_received(store, objects, clock, kept) as receipt:
         if listing:
-            objects.put(key, io.BytesIO(listing), len(listing))
-        with store.transaction() as tx:
-            added = tx.imports.add(new, idempotency_key)
-            if added.id == import_id:
-                record(tx, import_received(by, added), added.created_at)
-            tx.claims.release(key)
-            receipt.kept = added.id == import_id
-    return Received(added, replayed=added.id != import_id)
+            objects.put(kept, io.BytesIO(listing), len(listing))
+        return receipt.queue(by, new, idempotency_key)
 
 
 def _inside(workspace: str, name: str, field: str) -> str:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from service.domain.errors import InvalidInput, TooLarge
 from service.domain.identity import Principal, Scope
-from service.domain.importing import Import, ImportOptions, ImportState
+from service.domain.importing import Import, ImportOptions
 from service.domain.layout import archive_key
 from service.domain.names import check_model_name
 from service.exports.archive import recognise
@@ -60,39 +60,42 @@ def receive_import(
     with kept_only_if_received(store, objects, clock, key) as receipt:
         objects.put(key, reader, size)  # type: ignore[arg-type]  # all a put needs is read()
         reader.end()
-        digest = reader.digest
-        new = Import(
-            id=import_id,
-            workspace=workspace,
-            key=options.key(workspace, digest),
-            state=ImportState.RECEIVED,
-            options=options,
-            archive_digest=digest,
-            archive_size=reader.count,
-            created_by=by.name,
-            created_by_id=by.token_id,
-            request_id=by.request_id,
-            created_at=clock(),
+        new = Import.received(
+            by,
+            clock(),
+            import_id,
+            workspace,
+            options.key(workspace, reader.digest),
+            options,
+            reader.digest,
+            reader.count,
         )
-        with store.transaction() as tx:
-            added = tx.imports.add(new, idempotency_key)
-            if added.id == import_id:
-                record(tx, import_received(by, added), added.created_at)
-            tx.claims.release(key)
-            # From here only the commit can fail, and then nobody knows whether it did: the archive has to stay.
-            receipt.kept = added.id == import_id
-    return Received(added, replayed=added.id != import_id)
+        return receipt.queue(by, new, idempotency_key)
 
 
 @dataclass
 class _Receipt:
+    store: RegistryStore
+    key: str
     kept: bool = False
+
+    def queue(self, by: Principal, new: Import, idempotency_key: str | None) -> Received:
+        """Add the import, or find the one that the same archive with the same options is already."""
+        with self.store.transaction() as tx:
+            added = tx.imports.add(new, idempotency_key)
+            fresh = added.id == new.id
+            if fresh:
+                record(tx, import_received(by, added), added.created_at)
+            tx.claims.release(self.key)
+            # From here only the commit can fail, and then nobody knows whether it did: the archive has to stay.
+            self.kept = fresh
+        return Received(added, replayed=not fresh)
 
 
 @contextmanager
 def kept_only_if_received(store: RegistryStore, objects: ObjectStore, clock: Clock, key: str) -> Iterator[_Receipt]:
     """Delete the object unless an import came of it, whatever ended the request; until then `key` claims its folder."""
-    receipt = _Receipt()
+    receipt = _Receipt(store, key)
     claim(store, clock, key, [key])
     try:
         yield receipt

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from itertools import islice
 
 from service.domain.audit import Change
 from service.domain.errors import Conflict, InvalidInput, NotFound
@@ -18,7 +19,7 @@ from service.domain.names import check_model_name
 from service.exports.mlmodel import MAX_SIZE, MLmodel, read_mlmodel
 from service.usecases.claim_folders import claim
 from service.usecases.model_ports import NewVersion
-from service.usecases.object_ports import ObjectStore
+from service.usecases.object_ports import ObjectInfo, ObjectStore
 from service.usecases.ports import Clock, RegistryStore
 from service.usecases.record_change import record
 from service.usecases.sign_versions import sign
@@ -26,6 +27,8 @@ from service.usecases.signing_ports import Signer
 from service.usecases.stored_bytes import is_stored
 
 BLOCK = 1024 * 1024
+MAX_FILES = 100_000
+"""Of a version: a list of them is kept in memory, and each is copied by itself."""
 
 
 def register_version(
@@ -97,7 +100,15 @@ def version_changed(by: Principal, workspace: str, version: ModelVersion, new: N
 def files_of(objects: ObjectStore, uri: str) -> tuple[str, list[str]]:
     """The folder behind an artifact URI and the keys in it; none for a URI of another store."""
     folder = folder_at(uri)
-    return folder, [info.key for info in objects.list(folder)] if folder else []
+    return folder, [info.key for info in files_below(objects, folder)] if folder else []
+
+
+def files_below(objects: ObjectStore, folder: str) -> list[ObjectInfo]:
+    """Raises InvalidInput for more files than a version may have; no more than that are listed."""
+    found = list(islice(objects.list(folder), MAX_FILES + 1))
+    if len(found) > MAX_FILES:
+        raise InvalidInput(f"The folder holds more than {MAX_FILES} files, the most that a version has.")
+    return found
 
 
 def folder_at(uri: str) -> str:

@@ -7,7 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from service.domain.model import Manifest, ModelVersion
+from service.usecases.model_ports import NewVersion
 from service.usecases.view_ports import Key
+
+MAX_MESSAGE = 500
+"""Characters of why a version could not be registered, as many as MLflow's table has room for."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,25 @@ class NewRegistration:
     description: str = ""
     run_link: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+
+    def as_version(
+        self, manifest: Manifest, flavors: Mapping[str, Any], signature: Mapping[str, Any] | None, status: str
+    ) -> NewVersion:
+        return NewVersion(
+            model=self.model,
+            workspace=self.workspace,
+            manifest=manifest,
+            run_id=self.run_id,
+            created_by=self.actor,
+            flavors=flavors,
+            signature=signature,
+            lineage=self.lineage,
+            description=self.description,
+            user=self.actor,
+            run_link=self.run_link,
+            tags=self.tags,
+            status=status,
+        )
 
 
 @dataclass(frozen=True)

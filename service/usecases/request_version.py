@@ -19,7 +19,7 @@ from service.usecases.find_source import files_in, find_source
 from service.usecases.object_ports import ObjectStore
 from service.usecases.ports import Clock, RegistryStore, Transaction
 from service.usecases.record_change import record
-from service.usecases.register_version import frozen, mlmodel_of, version_registered
+from service.usecases.register_version import files_below, frozen, mlmodel_of, version_registered
 from service.usecases.registration_ports import NewRegistration, Registration
 from service.usecases.sign_versions import sign
 from service.usecases.signing_ports import Signer
@@ -62,7 +62,7 @@ def request_version(
     check_model_name(asked.model)
     with store.transaction() as tx:
         workspace = _owner(tx, by, asked.model)
-        found = find_source(tx, asked.source, asked.run_id, asked.model_id)
+        found = find_source(tx, by, asked.source, asked.run_id, asked.model_id)
     folder, files = files_in(objects, found)
     small = len(files) <= SMALL_FILES and sum(info.size for info in files) <= SMALL_BYTES
     with store.transaction() as tx:
@@ -159,7 +159,7 @@ def _freeze(
             with store.transaction() as tx:
                 _finish(tx, clock, started, manifest, mlmodel, signer)
         return
-    keys = [info.key for info in objects.list(asked.folder)]
+    keys = [info.key for info in files_below(objects, asked.folder)]
     if not keys:
         raise NotFound("artifact", asked.folder, "The source has no files any more.")
     with frozen(store, objects, clock, asked.folder, keys) as (manifest, mlmodel), store.transaction() as tx:

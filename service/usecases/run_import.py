@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from service.domain.audit import Change
-from service.domain.errors import ConcurrentChange, Conflict, RegistryError, Unavailable
-from service.domain.identity import Principal
+from service.domain.errors import ConcurrentChange, Conflict, RegistryError, RequesterRevoked, Unavailable
+from service.domain.identity import Principal, Scope
 from service.domain.importing import Import, ImportState
 from service.domain.layout import own_keys
 from service.exports.archive import Limits
@@ -170,6 +171,8 @@ class Importer:
     def _write(self, tx: Transaction, import_: Import, plan: Plan, spool: RunSpool, ids: CentralIds) -> Report:
         report = Report(import_, plan)
         report.tracking(self.tracking.write(tx, plan.batch, spool, ids))
+        # Before the rows of models and versions, as whoever withdraws or deletes a version takes them.
+        tx.stages.lock(report.places())
         by, now = import_.requester, self.clock()
         made = {
             name: tx.models.own(name, import_.workspace, details.creation_time)
@@ -198,14 +201,24 @@ class Importer:
         return report
 
     def _promote(self, tx: Transaction, import_: Import, report: Report) -> None:
-        """Ask for the source's stages; what the environment refuses is told in the report, and the import goes on."""
-        wanted = report.stages_wanted()
-        tx.stages.lock([request.place for request in wanted])
-        for request in wanted:
+        """Ask for the source's stages, whose places are locked.
+
+        What the environment refuses is told in the report, and the import goes on.
+        """
+        for request in report.stages_wanted():
             try:
+                _check_requester(tx, import_, self.clock())
                 report.promoted(request, promote(tx, self.clock, import_.requester, request))
             except Conflict as error:
                 report.not_promoted(request, self.problem(error))
+
+
+def _check_requester(tx: Transaction, import_: Import, now: datetime) -> None:
+    """Raises RequesterRevoked when whoever sent the archive, days ago perhaps, may not promote any more."""
+    token = tx.tokens.held({import_.created_by_id}).get(import_.created_by_id)
+    needed = Scope("promote", import_.options.environment)
+    if token is None or not token.usable(now) or not token.principal.may(needed):
+        raise RequesterRevoked(f"The token of {import_.created_by!r}, who sent the import, may not promote any more.")
 
 
 def _prompt_recorded(by: Principal, workspace: str, kept: PromptVersion) -> Change:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from service.domain.audit import Change
 from service.domain.errors import ArchiveRefused, Conflict, InvalidInput, NotFound, TooLarge
 from service.domain.identity import SERVICE, Principal
-from service.domain.importing import Import, ImportOptions, ImportSource, ImportState
+from service.domain.importing import Import, ImportOptions, ImportSource
 from service.domain.layout import archive_key
 from service.domain.uploading import LIFETIME, MAX_OPEN, Upload, UploadState, part_size
 from service.exports.archive import recognise
@@ -132,20 +132,9 @@ class ArchiveUploads:
             if self.get(workspace, upload_id).state is not UploadState.COMPLETED:
                 raise
             return self._completed(upload, options)
-        new = Import(
-            id=upload.id,
-            workspace=workspace,
-            key=f"upload {upload.id}",
-            state=ImportState.RECEIVED,
-            options=options,
-            archive_digest="",
-            archive_size=upload.size,
-            created_by=by.name,
-            created_by_id=by.token_id,
-            request_id=by.request_id,
-            created_at=self.clock(),
-            source=ImportSource(sha256=sha256 or upload.sha256),
-        )
+        source = ImportSource(sha256=sha256 or upload.sha256)
+        key = f"upload {upload.id}"
+        new = Import.received(by, self.clock(), upload.id, workspace, key, options, "", upload.size, source)
         with self.store.transaction() as tx:
             if tx.uploads.complete(upload.id):
                 added = tx.imports.add(new, idempotency_key)

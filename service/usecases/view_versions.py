@@ -91,17 +91,19 @@ class Sight:
             raise NotFound("model", model, f"There is no model {model!r}{where}.")
 
     def aliases(self, model: str) -> Mapping[str, int]:
-        """MLflow's own and, before them, the stages in lower case."""
+        """MLflow's own, without those that lead to a stage here.
+
+        Stages are found by their names in lower case, but not listed: who copies the model elsewhere would copy them.
+        """
         shadowed = {stage.lower() for stage in self._view.stages}
-        own = {
+        return {
             alias: number
             for alias, number in self._aliases.get(model, {}).items()
             if alias.lower() not in shadowed and self._shows(model, number)
         }
-        return {**{item.stage.lower(): item.version for item in self._in_order(model)}, **own}
 
     def latest(self, models: Sequence[str], stages: Iterable[str] = ()) -> dict[str, list[Seen]]:
-        """By model, what each of the stages holds, in their order; of none the highest version. No stages: all."""
+        """By model, what each of the stages holds, of none the highest version; the lowest first. No stages: all."""
         wanted = {self._view.canonical(stage) for stage in stages} or {NONE, *self._view.stages}
         asked = [
             (model, item.version, item.stage)
@@ -115,6 +117,8 @@ class Sight:
         found: dict[str, list[Seen]] = {model: [] for model in models}
         for seen in self._seen(asked):
             found[seen.known.model].append(seen)
+        for held in found.values():
+            held.sort(key=lambda seen: seen.known.version)  # as MLflow lists them
         return found
 
     def by_alias(self, model: str, alias: str) -> Seen:

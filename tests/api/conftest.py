@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 from service.domain.identity import OPERATOR
 from service.usecases.manage_tokens import create_token
 from service.wiring import Parts
+from tests.api.problems import PRIVATE
 from tests.api.traces import Unchanged, unchanged
 from tests.small_exports import MLMODEL, RUN, Document, Files, packed, registered_model, run, version
 
@@ -30,6 +31,7 @@ ORDERS = packed(
 )
 Headers = Mapping[str, str]
 Send = Callable[..., dict[str, Any]]
+Refuse = Callable[..., dict[str, Any]]
 Rows = Callable[..., list[Any]]
 
 
@@ -78,6 +80,30 @@ def send(places: FlaskClient, run_imports: Callable[[], int]) -> Send:
         return dict(done["report"])
 
     return send
+
+
+@pytest.fixture
+def refused(places: FlaskClient, run_imports: Callable[[], int], nothing_left: Unchanged) -> Refuse:
+    """Send an archive that the worker has to refuse, and answer with the problem."""
+
+    def refuse(archive: bytes, status: int, slug: str, query: dict[str, str] | None = None, **where: object) -> Any:
+        with nothing_left(refused=1):
+            sent = places.post("/v1/workspaces/dev/imports", data=archive, query_string=query)
+            assert sent.status_code == 202, sent.text
+            assert run_imports() == 1
+        shown = places.get(sent.headers["Location"])
+        assert not PRIVATE.search(shown.text), shown.text
+        body = shown.get_json()
+        assert (body["state"], body["report"]) == ("refused", None)
+        document = body["problem"]
+        assert document["type"] == f"urn:model-registry:problem:{slug}"
+        assert document["status"] == status
+        assert document["title"]
+        assert document["detail"]
+        assert {name: document.get(name) for name in where} == where, document
+        return document
+
+    return refuse
 
 
 @pytest.fixture

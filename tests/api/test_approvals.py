@@ -12,8 +12,10 @@ import sqlalchemy as sa
 from flask.testing import FlaskClient
 
 from service.app import create_app
+from service.domain.identity import OPERATOR
 from service.settings import Settings
 from service.usecases.decide_promotion import expire_promotions
+from service.usecases.delete_version import delete_version
 from service.wiring import Parts
 from service.worker import make_worker_app
 from tests.api.conftest import Headers
@@ -251,6 +253,24 @@ def test_a_removed_environment_takes_its_questions_along(filled: FlaskClient, pe
     assert state(filled, waiting) == "superseded"
     filled.put("/v1/environments/prod", json={})
     problem(decide(filled, waiting, ann), 409, "promotion-closed", state="superseded")
+
+
+def test_a_stage_that_is_left_out_takes_its_questions_along(
+    filled: FlaskClient, parts: Parts, people: dict[str, tuple[str, Headers]]
+) -> None:
+    ask_for_approvals(filled)
+    ci = people["ci"][1]
+    waiting, kept = (
+        promote(filled, 2, stage=stage, headers=ci).get_json()["id"] for stage in ("Staging", "Production")
+    )
+    assert filled.put("/v1/environments/prod", json={"stages": ["Production"]}).status_code == 200
+    assert [state(filled, each) for each in (waiting, kept)] == ["superseded", "pending"]
+    assert filled.get(f"/v1/promotions/{waiting}").get_json()["problem"]["detail"] == "The stage was removed."
+    rows = filled.get("/v1/audit?action=promotion.superseded").get_json()["rows"]
+    assert [(row["subject"], row["after"]["promotion"]) for row in rows] == [("Staging", waiting)]
+    assert decide(filled, kept, ci, "cancel").status_code == 200
+    with parts.store.transaction() as tx:
+        delete_version(tx, parts.clock, OPERATOR, "orders", 2)  # nothing waits for it any more
 
 
 def test_who_may_decide(filled: FlaskClient, pending: str, caller: Callable[[str], Headers]) -> None:

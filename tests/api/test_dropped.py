@@ -18,9 +18,9 @@ from service.stores.memory import MemoryObjects
 from service.usecases import receive_dropped as receiving
 from service.wiring import Parts
 from tests.api.conftest import ORDERS
+from tests.api.importing import IMPORTS
 from tests.api.matching import DIGEST
 from tests.api.problems import problem
-from tests.api.test_imports import IMPORTS
 from tests.api.traces import Unchanged
 from tests.small_exports import RUN, encoded, model_export
 

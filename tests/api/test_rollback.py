@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from service.domain.errors import PolicyRefused
+from service.domain.identity import OPERATOR
+from service.usecases.transition_version import transition_version
 from service.wiring import Parts
 from tests.api.conftest import Headers
 from tests.api.matching import DIGEST, ID, NOW
@@ -340,6 +343,26 @@ def test_a_frozen_environment_stays_as_it_is(
         assert three.delete(FREEZE).status_code == 204
     assert three.get("/v1/environments/prod").get_json()["freeze"] is None
     assert promote(three, 1).status_code == 201
+
+
+def test_a_freeze_of_the_policy_keeps_a_stage_from_being_emptied(
+    three: FlaskClient, parts: Parts, nothing_left: Unchanged
+) -> None:
+    always = {"start": "0 0 * * *", "duration": "2d", "time_zone": "UTC", "reason": "weekend"}
+    policy = {"stages": {"Production": {"freezes": [always], "rollback_skips": ["freezes"]}}}
+    assert three.put("/v1/environments/prod/policy", json=policy).status_code == 200
+    number = held(three)
+    with nothing_left():
+        refused = problem(three.delete(PRODUCTION), 409, "policy-refused")
+        assert [rule["rule"] for rule in refused["rules"]] == ["freezes"]
+        with parts.store.transaction() as tx:
+            prod = tx.environments.get("prod")
+            with pytest.raises(PolicyRefused):
+                transition_version(tx, parts.clock, OPERATOR, prod, "orders", number or 0, "None")
+    assert three.put(STAGING, json={"version": 2}).status_code == 200
+    assert three.delete(STAGING).status_code == 200, "the policy is of the other stage"
+    withdraw(three, number or 0, "empty")
+    assert held(three) is None
 
 
 def test_a_freeze_ends_by_itself(filled: FlaskClient, parts: Parts) -> None:

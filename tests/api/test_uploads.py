@@ -24,9 +24,9 @@ from service.usecases.upload_archive import ArchiveUploads
 from service.wiring import Parts
 from service.worker import make_worker_app
 from tests.api.conftest import ORDERS, Headers
+from tests.api.importing import IMPORTS, NO_OPTIONS
 from tests.api.matching import ID, NOW
 from tests.api.problems import problem
-from tests.api.test_imports import IMPORTS, NO_OPTIONS
 from tests.api.traces import Unchanged
 from tests.small_exports import RUN, model_export, packed, run
 

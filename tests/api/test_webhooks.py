@@ -13,6 +13,7 @@ from flask.testing import FlaskClient
 from service.app import create_app
 from service.domain.event import EVENT_TYPES
 from service.settings import Settings, WebhookSettings
+from service.usecases import manage_webhooks
 from service.usecases.dispatch_events import dispatch_events
 from service.wiring import Parts, make_parts
 from tests.api.conftest import Headers
@@ -61,6 +62,20 @@ def test_a_webhook_from_its_making_to_its_end(places: FlaskClient) -> None:
     assert places.delete(place).status_code == 204
     problem(places.get(place), 404, "webhook-not-found", kind="webhook")
     assert places.get("/v1/webhooks").get_json() == {"webhooks": []}
+
+
+def test_an_environment_has_only_so_many(
+    places: FlaskClient, monkeypatch: pytest.MonkeyPatch, nothing_left: Unchanged
+) -> None:
+    monkeypatch.setattr(manage_webhooks, "MAX_WEBHOOKS", 2)
+    made = [make(places, environment="prod") for _ in range(2)]
+    with nothing_left():
+        document = problem(places.post("/v1/webhooks", json=GIVEN), 409, "conflict", limit=2)
+    assert "has 2 webhooks" in document["detail"]
+    for environment in ("qa", ""):
+        make(places, environment=environment)
+    assert places.delete(f"/v1/webhooks/{made[0]['id']}").status_code == 204
+    make(places, environment="prod")
 
 
 def test_the_secret_is_sealed_and_changes_with_an_overlap(places: FlaskClient, engine: sa.Engine) -> None:

@@ -86,7 +86,7 @@ def received(store: Registry, state: ImportState, archive: str) -> str:
         if state is not ImportState.RECEIVED:
             tx.imports.start(new.id, at(1))
         if state.final:
-            tx.imports.finish(new.id, state, at(2))
+            tx.imports.finish(new.id, state, datetime.now(UTC))
     return archive_key(new.id)
 
 

@@ -234,6 +234,15 @@ def test_what_came_again_is_not_tried_again(store: Registry) -> None:
         assert tx.imports.retry(first.id).state == ImportState.RECEIVED
 
 
+def test_what_failed_can_be_cancelled(store: Registry) -> None:
+    new = add(store, new_import())
+    finish(store, new.id, ImportState.FAILED, problem={"title": "No"})
+    assert finish(store, new.id, ImportState.DONE) is False
+    assert finish(store, new.id, ImportState.CANCELLED) is True
+    assert get(store, new.id) == replace(new, state=ImportState.CANCELLED, finished_at=at(30))
+    assert finish(store, new.id, ImportState.CANCELLED) is False
+
+
 def test_requeue(store: Registry) -> None:
     waiting, running, done = (add(store, new_import(name, minutes=minutes)) for minutes, name in enumerate("abc"))
     with store.transaction() as tx:

@@ -88,6 +88,26 @@ def test_details_tell_whether_they_changed(store: Registry) -> None:
     assert (model.description, model.tags) == ("one", {"a": "2"})
 
 
+def test_times_and_a_status_are_changes_too(store: Registry) -> None:
+    with store.transaction() as tx:
+        tx.models.own("iris", "dev", 5)
+        added = tx.models.add_version(exported({"iris": 1}, creation_time=5, lineage={"original_stage": "Staging"}))
+        details = [(None, None), (5, 5), (4, None), (4, 4), (None, 6), (7, 6)]
+        told = [tx.models.set_details("iris", ModelDetails("", {}, {}, first, last)) for first, last in details]
+    assert told == [False, False, True, False, True, False]
+    versions: list[dict[str, Any]] = [
+        {"last_updated_time": 5},
+        {"last_updated_time": 6},
+        {"last_updated_time": 5},
+        {"status": "FAILED_REGISTRATION"},
+        {"status": "FAILED_REGISTRATION"},
+    ]
+    with store.transaction() as tx:
+        told = [tx.models.update_version(added, exported({"iris": 1}, **said)) for said in versions]
+        assert tx.models.version("iris", 1).lineage.original_stage == "Staging", "of which none of them spoke"
+    assert told == [False, True, False, True, False]
+
+
 def test_a_version_is_updated(store: Registry) -> None:
     def said(stage: str, exported_at: int) -> dict[str, Any]:
         return {"original_stage": stage, "exported_at": exported_at}

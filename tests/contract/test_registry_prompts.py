@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from service.domain.errors import Conflict, NotFound
-from service.exports.prompts import read_prompt
-from service.usecases.model_ports import NewPrompt, PromptVersion
+from service.exports.prompts import RESERVED, read_prompt
+from service.usecases.model_ports import ModelDetails, NewPrompt, PromptVersion
 from tests.contract.registries import Registry
 from tests.contract.samples import assign, assignment, fill, new_import, new_version, workspace
 from tests.small_exports import prompt
@@ -47,6 +48,21 @@ def test_the_same_version_again(store: Registry, import_id: str) -> None:
     assert add(store, new(import_id, tags={"lang": "de"})) == PromptVersion("greeting", 1, "skipped")
 
 
+@pytest.mark.parametrize("whose", ["dev", "other", ""])
+def test_a_prompt_is_nobody_s_model(store: Registry, import_id: str, whose: str) -> None:
+    add(store, new(import_id))
+    store.add_mlflow_model("theirs")
+    with store.transaction() as tx:
+        tx.models.set_details("theirs", ModelDetails("", {"mlflow.prompt.is_prompt": "true"}, {}))
+    for name in ("greeting", "theirs"):
+        with pytest.raises(Conflict) as caught, store.transaction() as tx:
+            tx.models.own(name, whose, None)
+        assert caught.value.where == {"field": "model_name"}
+        with store.transaction() as tx:
+            assert tx.models.is_prompt(name)
+            assert [model.name for model in tx.models.list()] == ["iris"]
+
+
 def test_names_are_shared_with_models(store: Registry, import_id: str) -> None:
     add(store, new(import_id))
     for name in ("greeting", "iris"):
@@ -64,6 +80,20 @@ def test_names_are_shared_with_models(store: Registry, import_id: str) -> None:
         with store.transaction() as tx, pytest.raises(Conflict) as caught:
             tx.models.add_version(new_version("greeting", owner))
         assert caught.value.where == {"field": "model_name"}
+
+
+def test_no_tag_makes_a_prompt_of_a_model(store: Registry, import_id: str) -> None:
+    store.add_mlflow_model("theirs")
+    with store.transaction() as tx:
+        for name in ("iris", "theirs"):
+            assert tx.models.set_details(name, ModelDetails("", {RESERVED[0]: "true"}, {}))
+    with store.transaction() as tx:
+        assert (tx.models.is_prompt("iris"), tx.models.is_prompt("theirs")) == (False, True)
+        assert tx.models.owner("iris") == "dev"
+    with store.transaction() as tx:
+        tx.models.delete("iris", "test", datetime.now(UTC))
+    with store.transaction() as tx:
+        assert not tx.models.is_prompt("iris")
 
 
 def test_a_prompt_is_no_model(store: Registry, import_id: str) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
-from service.domain.importing import ImportState
+from service.domain.importing import ARCHIVE_KEPT, ImportState
 from service.domain.layout import artifact_uri, logged_model_path, pending_prefix, run_path, version_prefix
 from service.usecases.model_ports import RunInfo
 from tests.contract.registries import Registry
@@ -12,6 +14,7 @@ from tests.contract.samples import at, fill, new_import, new_version
 
 RUN = "0123456789abcdef" * 2
 OTHER = RUN[::-1]
+NOW = at(0)
 
 
 @pytest.fixture(autouse=True)
@@ -19,9 +22,9 @@ def _workspaces(store: Registry) -> None:
     fill(store)
 
 
-def unused(store: Registry, *folders: str) -> list[str]:
+def unused(store: Registry, *folders: str, now: datetime = NOW) -> list[str]:
     with store.transaction() as tx:
-        return list(tx.references.unused(folders, at(0)))
+        return list(tx.references.unused(folders, now))
 
 
 @pytest.mark.parametrize("state", list(ImportState))
@@ -36,6 +39,31 @@ def test_archives(store: Registry, state: ImportState) -> None:
     read_again = not state.final or state is ImportState.FAILED
     mine, absent = f"imports/{new.id}/", f"imports/{RUN}/"
     assert unused(store, mine, absent) == [absent] if read_again else [mine, absent]
+
+
+def failed(store: Registry, archive: str) -> str:
+    new = new_import(archive)
+    with store.transaction() as tx:
+        tx.imports.add(new, None)
+        tx.imports.finish(new.id, ImportState.FAILED, at(2))
+    return new.id
+
+
+def test_archives_of_what_failed_long_ago(store: Registry) -> None:
+    mine = f"imports/{failed(store, 'a')}/"
+    assert unused(store, mine, now=at(2) + ARCHIVE_KEPT) == []
+    assert unused(store, mine, now=at(3) + ARCHIVE_KEPT) == [mine]
+
+
+def test_archives_that_were_sent_again(store: Registry) -> None:
+    mine, others = (f"imports/{failed(store, name)}/" for name in "ab")
+    again = new_import("a", minutes=3)
+    with store.transaction() as tx:
+        tx.imports.add(again, None)
+    assert unused(store, mine, others) == [], "it may yet fail, and this one be tried again"
+    with store.transaction() as tx:
+        tx.imports.finish(again.id, ImportState.DONE, at(4))
+    assert unused(store, mine, others) == [mine]
 
 
 def test_versions(store: Registry) -> None:

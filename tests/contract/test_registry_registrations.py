@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from service.domain.environment import Place
 from service.domain.errors import ConcurrentChange, Conflict, NotFound
 from service.domain.model import Lineage
-from service.usecases.registration_ports import NewRegistration, Registration
+from service.usecases.registration_ports import MAX_MESSAGE, NewRegistration, Registration
 from service.usecases.view_versions import FAILED, PENDING, READY
 from tests.contract.registries import Registry
 from tests.contract.samples import assign, assignment, at, fill, manifest, new_version, workspace
@@ -89,10 +90,28 @@ def test_only_the_last_attempt_ends_it(store: Registry) -> None:
         tx.registrations.finish(first, manifest("a"), {}, None)
     assert status(store, 1) == (PENDING, None, "")
     with store.transaction() as tx:
-        assert tx.registrations.fail(second, "x" * 600)
-    assert status(store, 1) == (FAILED, "x" * 500, "")
+        assert tx.registrations.fail(second, "x" * (MAX_MESSAGE + 1))
+    assert status(store, 1) == (FAILED, "x" * MAX_MESSAGE, "")
     with store.transaction() as tx, pytest.raises(NotFound, match="could not be registered"):
         tx.models.version("iris", 1)
+
+
+def test_its_end_is_its_last_update(store: Registry) -> None:
+    fill(store)
+    for end in ("ready", "failed"):
+        number = begin(store).version
+        with store.transaction() as tx:
+            begun = tx.views.versions([("iris", number)])["iris", number]
+        time.sleep(0.002)  # times are whole milliseconds
+        started = start(store, number)
+        with store.transaction() as tx:
+            if end == "ready":
+                tx.registrations.finish(started, manifest(), {}, None)
+            else:
+                tx.registrations.fail(started, "why")
+            ended = tx.views.versions([("iris", number)])["iris", number]
+        assert ended.created == begun.created == begun.updated
+        assert (ended.updated or 0) > begun.created, end
 
 
 def test_names_of_others(store: Registry) -> None:

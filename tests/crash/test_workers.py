@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+import sqlalchemy as sa
 
 from service.domain.importing import ImportState
 from tests.conftest import export
@@ -36,6 +37,23 @@ def test_killed_at_every_step(name: str, make_place: MakePlace, undisturbed: Cal
         assert place.state(import_id) is ImportState.DONE
         assert place.check() == undisturbed(name).contents
     assert kills >= EXPORTS[name]
+
+
+def test_an_import_that_ends_its_workers_is_given_up(
+    make_place: MakePlace, undisturbed: Callable[[str], Undisturbed]
+) -> None:
+    name = next(iter(EXPORTS))
+    place = make_place()
+    import_id = place.receive(export(name))
+    steps = points(undisturbed(name).steps)
+    half_way = steps[len(steps) // 2]
+    assert place.kill(half_way)
+    with place.engine.begin() as connection:  # as if eighteen more had ended before
+        assert connection.scalar(sa.text("UPDATE jobs.procrastinate_jobs SET priority = -18 RETURNING attempts")) == 0
+    assert place.kill(half_way), "the twentieth worker got it, too"
+    place.finish()
+    assert place.state(import_id) is ImportState.FAILED
+    assert (place.get(import_id).problem or {})["detail"] == "The import ended 20 workers; their logs say why."
 
 
 def _kill(place: Place, plan: list[Point]) -> list[Point]:

@@ -63,10 +63,10 @@ def environ_of(settings: Settings) -> dict[str, str]:
 def hosted(
     settings: Settings, parts: Parts, engine: sa.Engine, mlflow_app: Wsgi, token: Callable[..., str]
 ) -> Callable[..., Client]:
-    """Clients of the hosted registry by scopes; without scopes one that has no token."""
+    """Clients of the hosted registry by scopes and settings; without scopes one that has no token."""
 
-    def make(*scopes: str, default_environment: str = "") -> Client:
-        app = make_hosted(replace(settings, default_environment=default_environment), parts, mlflow_app)
+    def make(*scopes: str, **changed: Any) -> Client:
+        app = make_hosted(replace(settings, **changed), parts, mlflow_app)
         return Authorized(app, f"Bearer {token(*scopes)}") if scopes else Client(app)
 
     return make

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from flask import Flask, request
 
+from service.domain.errors import InvalidInput
 from service.domain.identity import OPERATOR
 from service.hosting.calls import called
 from service.hosting.intake import taken
@@ -44,12 +45,26 @@ def test_a_run() -> None:
     assert (model, subject, json.loads(read)) == ("", "r1", body)
 
 
-def test_names_in_the_path_and_in_the_query() -> None:
+def test_names_in_the_path() -> None:
     told, _, subject, _ = recorded("DELETE", "/api/2.0/mlflow/logged-models/m-1/tags/x")
     assert told["route"] == "/api/2.0/mlflow/logged-models/<model_id>/tags/<tag_key>"
     assert subject == "m-1"
-    told, model, _, _ = recorded("DELETE", "/api/2.0/mlflow/registered-models/alias?name=orders&alias=best")
-    assert (told["alias"], model) == ("best", "orders")
+
+
+def test_the_query_which_mlflow_does_not_read_tells_nothing() -> None:
+    delete = "/api/2.0/mlflow/runs/delete"
+    told, _, subject, _ = recorded("POST", f"{delete}?run_id=harmless", json={"run_id": "victim"})
+    assert (told, subject) == ({"method": "POST", "route": delete, "run_id": "victim"}, "victim")
+    told, _, subject, _ = recorded("POST", f"{delete}?run_id=harmless")
+    assert (told, subject) == ({"method": "POST", "route": delete}, "")
+
+
+def test_names_in_camel_case_which_mlflow_reads() -> None:
+    _, _, subject, read = recorded("POST", "/api/2.0/mlflow/runs/delete", json={"runId": "victim"})
+    assert (subject, json.loads(read)) == ("victim", {"runId": "victim"})
+    for both in ({"run_id": "harmless", "runId": "victim"}, {"runId": "victim", "run_id": "victim"}):
+        with pytest.raises(InvalidInput, match="twice"):
+            recorded("POST", "/api/2.0/mlflow/runs/delete", json=both)
 
 
 def test_an_experiment_is_no_model() -> None:

@@ -137,6 +137,13 @@ def test_bodies_that_are_no_sound_object(
                 refused(got, (row.method, row.path, body[:60]))
 
 
+@pytest.mark.parametrize("field", [{"orderBy": ["a"] * 100}, {"order_by": ["a"] * 100}, {"datasetFilter": "x" * 9000}])
+def test_bounds_hold_for_a_field_in_camel_case(hosted: Callable[..., Client], field: dict[str, Any]) -> None:
+    got = hosted("admin").post("/api/2.0/mlflow/runs/search", json={"experiment_ids": ["0"], **field})
+    refused(got, field)
+    assert next(iter(field)) in got.get_json()["message"]
+
+
 def test_content_types(hosted: Callable[..., Client], story: dict[str, Any], parts: Parts, engine: sa.Engine) -> None:
     client = hosted("admin")
     create = "/api/2.0/mlflow/experiments/create"

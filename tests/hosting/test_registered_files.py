@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import requests
@@ -94,3 +95,35 @@ def test_a_small_one_is_refused_at_once(
     refused = registry.read(f"registered/{digest[7:]}/MLmodel")
     assert (refused.status_code, refused.json["error_code"]) == (409, "IO_ERROR")
     assert b"evil" not in refused.data
+
+
+def test_a_url_is_recorded_with_the_place_of_the_bytes(
+    hosted: Callable[..., Client], registry: Hosted, digest: str, client: FlaskClient
+) -> None:
+    for environment in ("prod", "qa"):
+        client.put(f"/v1/environments/{environment}", json={})
+    stages = "/v1/environments/prod/models/orders/stages"
+    reader = hosted("read:prod", "browse")
+
+    def recorded(place: str = "/environments/prod") -> list[dict[str, object]]:
+        asked = reader.get(f"{place}{PROXY}/presigned/registered/{digest[7:]}/MLmodel")
+        assert asked.status_code == 200, asked.text
+        return list(client.get("/v1/audit?action=files.handed_out").json["rows"])
+
+    def told(row: dict[str, Any]) -> tuple[str, str, str, int]:
+        assert row["after"]["digest"] == digest
+        return row["environment"], row["model"], row["subject"], row["after"]["version"]
+
+    assert told(recorded()[0]) == ("prod", "", digest, 0)
+    assert client.put(f"{stages}/Production", json={"version": 1}).status_code == 200
+    assert told(recorded()[0]) == ("prod", "orders", "Production", 1)
+    assert len(client.get("/v1/audit?environment=prod&action=files.handed_out").json["rows"]) == 2
+    assert told(recorded("/environments/qa")[0]) == ("qa", "", digest, 0)
+    assert told(recorded("")[0]) == ("", "", digest, 0)
+    assert client.put(f"{stages}/Staging", json={"version": 1}).status_code == 200
+    assert told(recorded()[0]) == ("prod", "orders", digest, 1)
+    run = registry.get("model-versions/get", name="orders", version="1").json["model_version"]["run_id"]
+    registry.register("copies", run, "models:/orders/1")
+    copied = "/v1/environments/prod/models/copies/stages/Production"
+    assert client.put(copied, json={"version": 1}).status_code == 200
+    assert told(recorded()[0]) == ("prod", "", digest, 0)

@@ -72,6 +72,10 @@ def test_a_logged_model_stands_in_for_the_folder_of_its_run(registry: Hosted) ->
     version = registry.register("orders", run, f"mlflow-artifacts:/{registry.root(run)}/model")
     assert (version["status"], version["run_id"]) == ("READY", run)
     assert registry.read(f"registered/{digest_of(version)[7:]}/MLmodel").data == MLMODEL
+    by_id = {"source": f"models:/{output['model_id']}", "model_id": output["model_id"]}
+    assert registry.register("orders", run, **by_id)["run_id"] == run
+    borrowed = registry.post("model-versions/create", name="orders", run_id=registry.run("two"), **by_id)
+    assert (borrowed.status_code, borrowed.json["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
     absent = registry.post(
         "model-versions/create", name="orders", source=f"mlflow-artifacts:/{registry.root(run)}/other", run_id=run
     )

@@ -14,7 +14,7 @@ from service.hosting.table import OUTLIVED, rows, twins
 
 OWN = re.compile(
     r"/|/(ajax-)?api/2\.0/(mlflow-artifacts/.*|mlflow/(gateway-proxy|registered-models/(alias|get-latest-versions)"
-    r"|model-versions/get(-download-uri)?))"
+    r"|model-versions/get(-download-uri)?))|(/model-versions)?/get-artifact|/ajax-api/.*/logged-models/.*/artifacts/files"
 )
 """What the registry answers itself; aliases are set and deleted by MLflow."""
 PARAMETER = re.compile(r"<(?:path:)?\w+>")

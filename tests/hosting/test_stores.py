@@ -117,7 +117,7 @@ def test_a_reader_sees_the_versions_in_stages_and_no_other(hosted: Callable[...,
         ("4", "Staging"),
         ("4", "Production"),
     ]
-    assert {(row["alias"], row["version"]) for row in model["aliases"]} >= {("staging", "4"), ("production", "4")}
+    assert [(row["alias"], row["version"]) for row in model["aliases"]] == [("champion", "4")]
     assert reader.get(f"{place}/registered-models/get?name=dummy-model").json["registered_model"] == model
     assert reader.get(f"{place}/registered-models/get?name=other").status_code == 404
     for method, path in (
@@ -177,3 +177,15 @@ def test_an_address_without_its_last_slash(hosted: Callable[..., Client], story:
     assert (moved.status_code, moved.headers["Location"]) == (308, "/environments/prod/")
     with hosted("admin").get("/environments/prod/") as page:
         assert (page.status_code, "<title>MLflow</title>" in page.text) == (200, True)
+    # A proxy in front takes the path away, and sends what is below it.
+    below = hosted("admin", public_url="https://models.example/registry")
+    for query in ("?a=%C3%A9&b=1", ""):
+        location = below.get(f"/environments/prod{query}").headers["Location"]
+        assert location == f"/registry/environments/prod/{query}"
+
+
+@pytest.mark.parametrize("name", ["a%0Ab", "a%0D%0AX-Y: z", "%C3%A9", "%ff", "a%00", "a%20b", "%2e%2e"])
+def test_no_address_of_an_environment(hosted: Callable[..., Client], name: str) -> None:
+    refused = hosted().get(f"/environments/{name}")
+    assert (refused.status_code, refused.json["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+    assert "Location" not in refused.headers

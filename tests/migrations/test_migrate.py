@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,7 +13,9 @@ from procrastinate.schema import SchemaManager
 
 from service.embedded.postgres import EmbeddedPostgres
 from service.settings import Settings
+from service.stores import migrate as migration
 from service.stores import mlflow_tables
+from service.stores import postgres as postgres_store
 from service.stores.heads import OURS, THEIRS, at_head, current_revision
 from service.stores.migrate import MigrationError, migrate, migrations_config
 from service.stores.postgres import make_engine
@@ -62,6 +65,23 @@ def test_two_at_once_and_once_more(empty: sa.Engine) -> None:
         assert mlflow_tables.missing_columns(connection) == []
         connection.execute(sa.text("ALTER TABLE public.runs DROP COLUMN source_version"))
         assert mlflow_tables.missing_columns(connection) == ["runs.source_version"]
+
+
+def test_a_migration_of_minutes_keeps_its_lock(engine: sa.Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than the database lets a session idle within a transaction."""
+
+    def slow(other: sa.Engine) -> None:
+        time.sleep(1)
+        with other.connect() as connection:
+            taken.append(connection.scalar(sa.text("SELECT pg_try_advisory_lock(:lock)"), {"lock": migration.LOCK}))
+
+    taken: list[bool] = []
+    monkeypatch.setattr(postgres_store, "IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(migration, "_migrate_mlflow", slow)
+    migrate(engine, _ignore)
+    assert taken == [False], "the next one still waits"
+    with engine.connect() as connection:
+        assert connection.scalar(sa.text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")) == 0
 
 
 def test_tables_and_migrations_agree(engine: sa.Engine) -> None:

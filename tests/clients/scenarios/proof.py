@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import requests
 from mlflow.exceptions import MlflowException
 
 PREFIX = os.environ["SCENARIO_PREFIX"]
@@ -33,7 +34,7 @@ def refused(call: str, why: str, says: str) -> Iterator[None]:
     with _told(call, "refused", why):
         try:
             yield
-        except MlflowException as error:
+        except (MlflowException, requests.HTTPError) as error:
             if says.lower() not in str(error).lower():
                 raise AssertionError("refused, but in other words") from error
         else:
