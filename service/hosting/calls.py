@@ -27,7 +27,8 @@ def called(by: Principal, request: Request, route: Route, document: Mapping[str,
     Of a call that changes something MLflow reads no query.
     """
     told = {**{in_snake_case(name): value for name, value in document.items()}, **route.arguments}
-    entity = {key: str(told[key])[:MAX_NAME] for key in ENTITIES if isinstance(told.get(key), str | int)}
+    names = dict.fromkeys((*route.arguments, *ENTITIES))  # what the path names is what the call is about
+    entity = {key: str(told[key])[:MAX_NAME] for key in names if isinstance(told.get(key), str | int)}
     model = entity.get("name", "") if any(part in route.path for part in MODELS) else ""
     return _change(by, request.method, route.path, model, next(iter(entity.values()), ""), entity)
 

@@ -49,6 +49,10 @@ def test_names_in_the_path() -> None:
     told, _, subject, _ = recorded("DELETE", "/api/2.0/mlflow/logged-models/m-1/tags/x")
     assert told["route"] == "/api/2.0/mlflow/logged-models/<model_id>/tags/<tag_key>"
     assert subject == "m-1"
+    told, _, subject, _ = recorded("DELETE", "/api/3.0/mlflow/datasets/d-1/tags/owner")
+    assert (told["dataset_id"], told["key"], subject) == ("d-1", "owner", "d-1")
+    told, _, subject, _ = recorded("DELETE", "/api/3.0/mlflow/traces/tr-1/assessments/a-1")
+    assert (told["trace_id"], told["assessment_id"], subject) == ("tr-1", "a-1", "tr-1")
 
 
 def test_the_query_which_mlflow_does_not_read_tells_nothing() -> None:
