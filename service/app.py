@@ -65,6 +65,23 @@ def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
     v1 = APIBlueprint(
         "v1", __name__, url_prefix="/v1", abp_security=[{"bearer": []}, {"basic": []}], abp_responses=PROBLEMS
     )
+    _add_routes(v1, settings, parts)
+    app.register_api(v1)
+    status = APIBlueprint("status", __name__)
+    add_status(status, parts)
+    add_puller(status)
+    app.register_api(status)
+    document.describe_json(app, "/v1/workspaces/{workspace}/imports", DroppedIn)
+    document.finish(app)
+    for endpoint, view in list(app.view_functions.items()):
+        if endpoint.startswith(("openapi", "swagger")):
+            app.view_functions[endpoint] = auth.opened(view)
+    app.wsgi_app = Front(app.wsgi_app, parts)
+    return app
+
+
+def _add_routes(v1: APIBlueprint, settings: Settings, parts: Parts) -> None:
+    """In the order of the API's reference."""
     add_workspaces(v1, parts)
     add_environments(v1, parts)
     add_tokens(v1, parts)
@@ -91,15 +108,3 @@ def create_app(settings: Settings, parts: Parts | None = None) -> OpenAPI:
     add_history(v1, parts)
     add_withdrawals(v1, parts)
     add_freezes(v1, parts)
-    app.register_api(v1)
-    status = APIBlueprint("status", __name__)
-    add_status(status, parts)
-    add_puller(status)
-    app.register_api(status)
-    document.describe_json(app, "/v1/workspaces/{workspace}/imports", DroppedIn)
-    document.finish(app)
-    for endpoint, view in list(app.view_functions.items()):
-        if endpoint.startswith(("openapi", "swagger")):
-            app.view_functions[endpoint] = auth.opened(view)
-    app.wsgi_app = Front(app.wsgi_app, parts)
-    return app

@@ -57,7 +57,7 @@ def send(packed: Packed, to: Destination, progress: Progress, *, wait_for_it: bo
         else:
             import_ = _upload(registry, packed, to, progress)
         while wait_for_it and import_["state"] in ("received", "running"):
-            time.sleep(POLL_SECONDS)
+            time.sleep(POLL_SECONDS)  # nobody tells when an import is done
             import_ = registry.call("GET", f"/v1/imports/{import_['id']}")
     if import_["problem"]:
         raise SendError(import_["problem"]["detail"])
@@ -103,7 +103,7 @@ def _attempts() -> Iterator[int]:
     """Numbers from 0, with the pauses between them."""
     for attempt in range(TRIES):
         if attempt:
-            time.sleep(2 ** (attempt - 1))
+            time.sleep(2 ** (attempt - 1))  # whatever restarts needs some time
         yield attempt
 
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from flask import request
 
-READING = ("GET", "HEAD", "OPTIONS")
+READING = ("GET", "HEAD")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 

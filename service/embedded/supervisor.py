@@ -159,14 +159,14 @@ class Supervisor:
                 part.check()
             if time.monotonic() > deadline:
                 raise PartError(f"{complaint} after {seconds:.0f} s")
-            time.sleep(START_POLL_SECONDS)
+            time.sleep(START_POLL_SECONDS)  # nobody tells when a part is ready
 
     def _watch(self) -> None:
         keepers = [Keeper(part, self._say_with_time) for part in self._watched]
         while not self._stop.requested:
             for keeper in keepers:
                 keeper.tick()
-            time.sleep(WATCH_POLL_SECONDS)
+            time.sleep(WATCH_POLL_SECONDS)  # nor when one of several has ended
 
     def _shut_down(self) -> None:
         self._began = time.monotonic()

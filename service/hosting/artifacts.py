@@ -71,10 +71,10 @@ def _add_files(routes: Blueprint, objects: ObjectStore, registered: HandOutBytes
     def upload(artifact: str) -> Response:
         path = artifact_file(artifact)
         path.require_placeable()
-        guard(path, True)
-        path.require_writable()
         if request.args:
             raise InvalidInput("An upload has no query: parts go to their own URLs.", field="query")
+        guard(path, True)
+        path.require_writable()
         objects.put(path.key, cast(BinaryIO, _Sent()), request.content_length)
         return jsonify({})
 

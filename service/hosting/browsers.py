@@ -12,7 +12,7 @@ from urllib.parse import quote
 from flask import abort, redirect, request
 
 from service.api.auth import identify
-from service.api.own_pages import from_own_page, sent_by_another_site
+from service.api.own_pages import READING, from_own_page, sent_by_another_site
 from service.api.request_ids import request_id
 from service.domain.errors import NotAllowed, NotAuthenticated
 from service.domain.identity import Principal
@@ -21,7 +21,6 @@ from service.usecases.sign_in import resume
 from service.wiring import Parts
 
 UI_PATHS = re.compile(r"/(|static-files/.*|ajax-api/.*|graphql|get-artifact|model-versions/get-artifact)", re.S)
-READING = ("GET", "HEAD")
 LOGIN, CHOICE = "/login", "/environments/"
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import psycopg2
 import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert
 
 from service.stores.run_spool import TableSpool
 
@@ -44,6 +45,12 @@ class Copied:
 def chunked(items: Sequence[T], size: int = 1000) -> Iterator[Sequence[T]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]
+
+
+def add_missing(connection: sa.Connection, table: sa.TableClause, rows: Sequence[dict[str, Any]]) -> int:
+    """The number of rows that were not there yet."""
+    statement = insert(cast(sa.Table, table)).on_conflict_do_nothing()
+    return sum(connection.execute(statement.values(chunk)).rowcount for chunk in chunked(rows, 500))
 
 
 def copy_table(connection: sa.Connection, spool: TableSpool, *, merge: bool) -> Copied:

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from service.exports.evaluation import DatasetRow, EvaluationDatasetRecord
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
-from service.stores.bulk import chunked
+from service.stores.bulk import add_missing, chunked
 from service.stores.central_ids import derived
 from service.stores.tally import Tally
 from service.stores.version_rows import upsert
@@ -173,9 +173,7 @@ class _Dataset:
             }
             for experiment_id in self._record.experiment_ids
         ]
-        statement = insert(cast(sa.Table, m.entity_associations)).on_conflict_do_nothing()
-        added = [self._connection.execute(statement.values(chunk)).rowcount for chunk in chunked(rows, 500)]
-        return sum(added) > 0
+        return add_missing(self._connection, m.entity_associations, rows) > 0
 
 
 def _statement(rows: list[dict[str, Any]]) -> Any:

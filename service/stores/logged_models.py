@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects.postgresql import insert
 
 from service.domain.layout import artifact_uri, logged_model_path
 from service.domain.model import is_older
 from service.exports.records import LoggedModelRecord
 from service.stores import mlflow_tables as m
 from service.stores import tables as t
-from service.stores.bulk import chunked
+from service.stores.bulk import add_missing, chunked
 from service.stores.plain import plain
 from service.stores.run_spool import stored
 from service.stores.tally import Tally
@@ -109,7 +108,7 @@ class _Writer:
         """Tags, params and metrics; true when any was new or changed."""
         tags = self._pairs(m.logged_model_tags, "tag_key", "tag_value", self.model.tags)
         params = self._pairs(m.logged_model_params, "param_key", "param_value", self.model.params)
-        metrics = _add(self.connection, m.logged_model_metrics, list(self._metrics(tally)))
+        metrics = add_missing(self.connection, m.logged_model_metrics, list(self._metrics(tally)))
         return bool(tags or params or metrics)
 
     def _pairs(self, table: sa.TableClause, key: str, value: str, items: Mapping[str, str]) -> int:
@@ -165,10 +164,4 @@ def write_model_links(connection: sa.Connection, batch: TrackingBatch, ids: Cent
             }
             for source, destination, model, step in links
         ]
-    _add(connection, m.inputs, rows)
-
-
-def _add(connection: sa.Connection, table: sa.TableClause, rows: Sequence[dict[str, Any]]) -> int:
-    """The number of rows that were not there yet."""
-    statement = insert(cast(sa.Table, table)).on_conflict_do_nothing()
-    return sum(connection.execute(statement.values(chunk)).rowcount for chunk in chunked(rows, 500))
+    add_missing(connection, m.inputs, rows)

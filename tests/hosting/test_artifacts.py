@@ -253,9 +253,10 @@ def test_a_path_of_two_lines(proxy: FlaskClient) -> None:
     refused(proxy.get(f"{ROOT}/artifacts", query_string={"path": "a\nb"}))
 
 
-def test_an_upload_has_no_query(proxy: FlaskClient, parts: Parts) -> None:
+def test_an_upload_has_no_query(proxy: FlaskClient, parts: Parts, asked: list[tuple[str, bool]]) -> None:
     for query in ("uploadId=1&partNumber=2", "x"):
         refused(proxy.put(f"{ROOT}/artifacts/{KEY}?{query}", data=b"other"))
+    assert asked == [], "nothing is recorded as written"
     with parts.objects.open(f"mlflow/{KEY}") as stored:
         assert stored.read() == BYTES
 
