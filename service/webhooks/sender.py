@@ -26,7 +26,7 @@ Headers = dict[str, str]
 
 def resolve(host: str, port: int) -> tuple[Address, ...]:
     """All addresses of a host. Raises OSError when it has none, UnicodeError for what cannot be a name."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    found = socket.getaddrinfo(host.encode("idna").decode(), port, type=socket.SOCK_STREAM)
     return tuple(dict.fromkeys(ipaddress.ip_address(str(row[4][0]).partition("%")[0]) for row in found))
 
 
