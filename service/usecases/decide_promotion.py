@@ -152,12 +152,17 @@ def _opened(tx: Transaction, clock: Clock, by: Principal, promotion_id: str, act
     """The pending promotion with its place locked. Raises NotFound, NotAllowed, PromotionClosed."""
     found = tx.promotions.get(promotion_id)
     by.require(Scope(action, found.environment))
+    _check_open(found.seen(clock()))  # also: its stage may be gone, and cannot be locked
     tx.stages.lock([found.place])
     now = clock()
     promotion = tx.promotions.get(promotion_id).seen(now)
+    _check_open(promotion)
+    return promotion, now
+
+
+def _check_open(promotion: Promotion) -> None:
     if promotion.state is not PromotionState.PENDING:
         raise PromotionClosed(f"The promotion is {promotion.state} already.", state=promotion.state.value)
-    return promotion, now
 
 
 def _decision(

@@ -251,6 +251,7 @@ def test_a_removed_environment_takes_its_questions_along(filled: FlaskClient, pe
     waiting = promote(filled).get_json()["id"]
     assert filled.delete("/v1/environments/prod").status_code == 204
     assert state(filled, waiting) == "superseded"
+    problem(decide(filled, waiting, ann), 409, "promotion-closed", state="superseded")
     filled.put("/v1/environments/prod", json={})
     problem(decide(filled, waiting, ann), 409, "promotion-closed", state="superseded")
 
@@ -265,6 +266,7 @@ def test_a_stage_that_is_left_out_takes_its_questions_along(
     )
     assert filled.put("/v1/environments/prod", json={"stages": ["Production"]}).status_code == 200
     assert [state(filled, each) for each in (waiting, kept)] == ["superseded", "pending"]
+    problem(decide(filled, waiting, ci, "cancel"), 409, "promotion-closed", state="superseded")
     assert filled.get(f"/v1/promotions/{waiting}").get_json()["problem"]["detail"] == "The stage was removed."
     rows = filled.get("/v1/audit?action=promotion.superseded").get_json()["rows"]
     assert [(row["subject"], row["after"]["promotion"]) for row in rows] == [("Staging", waiting)]
