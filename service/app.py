@@ -13,12 +13,13 @@ from service.api.comparisons import add_comparisons
 from service.api.events import add_events
 from service.api.front import Front
 from service.api.history import add_freezes, add_history, add_withdrawals
+from service.api.import_payloads import DroppedIn
 from service.api.imports import add_imports
 from service.api.instances import add_instances
 from service.api.models import add_models
 from service.api.origins import add_origins
 from service.api.own_pages import origin_of
-from service.api.payloads import DroppedIn, Problem
+from service.api.payloads import Problem
 from service.api.places import add_environments, add_workspaces
 from service.api.policies import add_model_policies, add_policies
 from service.api.promotions import add_decisions, add_promotions

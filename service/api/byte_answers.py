@@ -12,7 +12,7 @@ import zstandard
 from flask import Response, request
 
 from service.api import byte_payloads as bp
-from service.api import payloads as p
+from service.api import model_payloads as mp
 from service.api.answers import answer
 from service.api.auth import principal
 from service.api.ranges import apply_span, asked_span
@@ -27,7 +27,7 @@ CODINGS = ("zstd", "gzip")
 
 def manifest_answer(source: HandOutBytes, find: Find, cache: str) -> Response:
     _, manifest = source.manifest(principal(), find)
-    files = [bp.FileOut(**vars(file)) for file in manifest.files]
+    files = [bp.StoredFileOut(**vars(file)) for file in manifest.files]
     shown = bp.ManifestOut(digest=manifest.digest, size=manifest.size, files=files)
     response = answer(shown, headers={"Cache-Control": cache, "ETag": f'"{manifest.digest}"'})
     response.make_conditional(request)
@@ -115,5 +115,5 @@ def _started(blocks: Iterator[bytes]) -> Iterator[bytes]:
     return rest()
 
 
-def file_links(links: list[FileLink]) -> list[p.FileOut]:
-    return [p.FileOut(**vars(link.file), url=link.url) for link in links]
+def file_links(links: list[FileLink]) -> list[mp.FileOut]:
+    return [mp.FileOut(**vars(link.file), url=link.url) for link in links]

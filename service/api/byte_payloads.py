@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, Field
 
+from service.api import model_payloads as mp
 from service.api import payloads as p
 from service.api.field_types import Storable
 
@@ -36,12 +37,12 @@ class FileQuery(p.Query):
     stream: bool = Field(default=False, description="answer with the bytes instead of the URL where they are")
 
 
-class RangeHeaders(p.StageHeaders):
+class RangeHeaders(mp.StageHeaders):
     range: str = Field(default="", alias="Range", description="one range of bytes")
     if_range: str = Field(default="", alias="If-Range", description="the ETag of which that is a range")
 
 
-class FileOut(p.Out):
+class StoredFileOut(p.Out):
     path: str
     size: int
     sha256: str
@@ -52,10 +53,10 @@ class ManifestOut(p.Out):
 
     digest: str
     size: int
-    files: list[FileOut]
+    files: list[StoredFileOut]
 
 
 class DigestFilesOut(p.Out):
     digest: str
     expires_in: int = Field(description="seconds the URLs are good for")
-    files: list[p.FileOut]
+    files: list[mp.FileOut]

@@ -20,7 +20,7 @@ Wait = Field(
 )
 
 
-class StageQuery(pp.StageQuery):
+class WatchedStageQuery(pp.StageQuery):
     wait: int = Wait
 
 

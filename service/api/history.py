@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 
+from service.api import model_payloads as mp
 from service.api import payloads as p
 from service.api import promotion_payloads as pp
 from service.api.answers import answer, no_content
@@ -65,7 +66,7 @@ def add_withdrawals(api: APIBlueprint, parts: Parts) -> None:
             done = withdraw(tx, parts.clock, principal(), path.model, path.version, body.reason, body.then)
             return answer(
                 pp.WithdrawnOut(
-                    version=p.VersionOut(**version_fields(done.version)),
+                    version=mp.VersionOut(**version_fields(done.version)),
                     changes=[pp.ChangeOut.model_validate(change) for change in done.changes],
                     refused_promotions=[promotion.id for promotion in done.refused],
                 )
@@ -73,14 +74,14 @@ def add_withdrawals(api: APIBlueprint, parts: Parts) -> None:
 
         return once(parts, header.idempotency_key, body, work)
 
-    @api.post(f"{VERSION}/reinstate", tags=[HISTORY], responses={200: p.VersionOut, **problems(409, 413, 415)})
+    @api.post(f"{VERSION}/reinstate", tags=[HISTORY], responses={200: mp.VersionOut, **problems(409, 413, 415)})
     @admin()
     def reinstate_version(path: p.VersionPath, header: pp.KeyHeaders, body: pp.ReinstateIn) -> Response:
         """Let a withdrawn version into stages again; none changes."""
 
         def work(tx: Transaction) -> Response:
             version = reinstate(tx, parts.clock, principal(), path.model, path.version, body.reason)
-            return answer(p.VersionOut(**version_fields(version)))
+            return answer(mp.VersionOut(**version_fields(version)))
 
         return once(parts, header.idempotency_key, body, work)
 

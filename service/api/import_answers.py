@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from flask import Response
 
-from service.api import payloads as p
+from service.api import import_payloads as ip
 from service.api.answers import answer
 from service.api.problems import problem_response
 from service.domain.errors import Conflict
@@ -37,9 +37,9 @@ def received_answer(parts: Parts, received: Received, prefer: str) -> Response:
     return answer(shown_import(import_), 200 if replayed else 201, headers)
 
 
-def shown_import(import_: Import) -> p.ImportOut:
+def shown_import(import_: Import) -> ip.ImportOut:
     source = {name: value for name, value in asdict(import_.source).items() if name in ("key", "prefix") and value}
-    return p.ImportOut(**{**vars(import_), "options": asdict(import_.options), "s3": source or None})
+    return ip.ImportOut(**{**vars(import_), "options": asdict(import_.options), "s3": source or None})
 
 
 def _preferred_wait(prefer: str) -> float:

@@ -7,6 +7,7 @@ from typing import BinaryIO, cast
 from flask import Request, Response
 from flask_openapi3 import APIBlueprint, Tag
 
+from service.api import import_payloads as ip
 from service.api import payloads as p
 from service.api.answers import answer
 from service.api.auth import authenticated, principal, scoped
@@ -27,11 +28,11 @@ def add_imports(api: APIBlueprint, parts: Parts, max_bytes: int) -> None:
     @api.post(
         "/workspaces/<workspace>/imports",
         tags=[IMPORTS],
-        responses={200: p.ImportOut, 201: p.ImportOut, 202: p.ImportOut, **problems(409, 413, 415)},
+        responses={200: ip.ImportOut, 201: ip.ImportOut, 202: ip.ImportOut, **problems(409, 413, 415)},
     )
     @scoped("import", parameter="workspace")
     def create_import(
-        path: p.WorkspacePath, query: p.ImportQuery, header: p.ImportHeaders, raw: p.ArchiveBody
+        path: p.WorkspacePath, query: ip.ImportQuery, header: ip.ImportHeaders, raw: ip.ArchiveBody
     ) -> Response:
         """Send an export. 202 as soon as it is durable; with `Prefer: wait=<seconds>` the answer of the import.
 
@@ -43,33 +44,33 @@ def add_imports(api: APIBlueprint, parts: Parts, max_bytes: int) -> None:
         received = receive(parts, request, path.workspace, max_bytes, options, header.idempotency_key)
         return received_answer(parts, received, header.prefer)
 
-    @api.get("/imports/<import_id>", tags=[IMPORTS], responses={200: p.ImportOut})
+    @api.get("/imports/<import_id>", tags=[IMPORTS], responses={200: ip.ImportOut})
     @authenticated()
-    def get_import(path: p.ImportPath) -> Response:
+    def get_import(path: ip.ImportPath) -> Response:
         """State, progress and report of an import."""
         return answer(shown_import(_own_import(parts, path.import_id)))
 
-    @api.delete("/imports/<import_id>", tags=[IMPORTS], responses={200: p.ImportOut})
+    @api.delete("/imports/<import_id>", tags=[IMPORTS], responses={200: ip.ImportOut})
     @authenticated()
-    def cancel_import_(path: p.ImportPath) -> Response:
+    def cancel_import_(path: ip.ImportPath) -> Response:
         """Cancel an import that is not final yet or has failed; one that ended otherwise stays as it is."""
         return answer(shown_import(cancel_import(parts.store, parts.clock, principal(), path.import_id)))
 
-    @api.post("/imports/<import_id>/retry", tags=[IMPORTS], responses={202: p.ImportOut, **problems(409)})
+    @api.post("/imports/<import_id>/retry", tags=[IMPORTS], responses={202: ip.ImportOut, **problems(409)})
     @authenticated()
-    def retry_import_(path: p.ImportPath) -> Response:
+    def retry_import_(path: ip.ImportPath) -> Response:
         """Try a failed import again, with the archive that was kept."""
         again = retry_import(parts.store, parts.clock, principal(), path.import_id)
         return answer(shown_import(again), 202, {"Location": f"/v1/imports/{again.id}"})
 
-    @api.get("/workspaces/<workspace>/imports", tags=[IMPORTS], responses={200: p.ImportsOut})
+    @api.get("/workspaces/<workspace>/imports", tags=[IMPORTS], responses={200: ip.ImportsOut})
     @scoped("import", parameter="workspace")
-    def list_imports(path: p.WorkspacePath, query: p.ImportListQuery) -> Response:
+    def list_imports(path: p.WorkspacePath, query: ip.ImportListQuery) -> Response:
         """Imports of a workspace, newest first."""
         with parts.store.transaction() as tx:
             tx.workspaces.get(path.workspace)
             found = tx.imports.list(path.workspace, query.limit, query.before)
-        return answer(p.ImportsOut(imports=[shown_import(item) for item in found]))
+        return answer(ip.ImportsOut(imports=[shown_import(item) for item in found]))
 
 
 def _receive_body(
@@ -92,7 +93,7 @@ def _receive_body(
 def _receive_dropped(
     parts: Parts, request: Request, workspace: str, max_bytes: int, options: ImportOptions, idempotency_key: str | None
 ) -> Received:
-    place = parsed(p.DroppedIn, request).s3
+    place = parsed(ip.DroppedIn, request).s3
     return receive_dropped(
         parts.store,
         parts.objects,

@@ -34,7 +34,7 @@ class OriginalVersionPath(OriginalModelPath):
     original_version: Storable = Field(description="number of a version in the workspace", max_length=64)
 
 
-class OriginOut(Out):
+class ImportedOut(Out):
     """What a thing is called there and here. `lineage` is what its export said beside: the tool, permissions (which
     are never applied), fields that this service does not know, and the first origin when an earlier import left it."""
 
@@ -47,7 +47,7 @@ class OriginOut(Out):
 
 
 class OriginsOut(BaseModel):
-    origins: list[OriginOut]
+    origins: list[ImportedOut]
 
 
 class VersionOriginOut(Out):

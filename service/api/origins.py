@@ -83,4 +83,4 @@ def _own(kind: str, name: str, found: Sequence[Origin]) -> Response:
 def _told(kind: str, name: str, found: Sequence[Origin]) -> Response:
     if not found:
         raise NotFound(kind, name)
-    return answer(p.OriginsOut(origins=[p.OriginOut.model_validate(item) for item in found]))
+    return answer(p.OriginsOut(origins=[p.ImportedOut.model_validate(item) for item in found]))

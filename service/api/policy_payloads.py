@@ -84,7 +84,7 @@ class FilesIn(In):
     forbidden: list[Glob] = Field(default=[], max_length=50)
 
 
-class FreezeIn(In):
+class PeriodIn(In):
     """No change from each start on, for a duration of elapsed time."""
 
     start: Storable = Field(max_length=100, description="cron: minute, hour, day of month, month, day of week")
@@ -107,7 +107,7 @@ class RulesIn(In):
     files: FilesIn | None = None
     no_pickle: bool = Field(default=False, description="no file and no flavor is a pickle, by what they are named")
     source_workspaces: list[Annotated[Storable, Field(min_length=1, max_length=63)]] = Field(default=[], max_length=50)
-    freezes: list[FreezeIn] = Field(default=[], max_length=20)
+    freezes: list[PeriodIn] = Field(default=[], max_length=20)
     rollback_skips: list[RuleName] = Field(
         default=["regressions"], max_length=20, description="rules that a rollback need not meet"
     )

@@ -8,15 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from service.api.field_types import MAYBE_2_0, NOT_BLANK, Storable
-from service.api.payloads import (
-    EnvironmentPath,
-    In,
-    ModelPath,
-    Out,
-    Query,
-    Text,
-    VersionOut,
-)
+from service.api.model_payloads import VersionOut
+from service.api.payloads import EnvironmentPath, In, ModelPath, Out, Query, Text
 
 Kind = Literal["promotion", "rollback", "withdrawal", "import", "emptied"]
 State = Literal["pending", "applied", "rejected", "refused", "cancelled", "expired", "superseded"]

@@ -11,6 +11,7 @@ from flask import Response, g, request
 from flask_openapi3 import APIBlueprint, Tag
 
 from service.api import hand_out_payloads as hp
+from service.api import model_payloads as mp
 from service.api import payloads as p
 from service.api.auth import identified_by, principal, scoped
 from service.api.models import version_fields
@@ -28,7 +29,7 @@ from service.usecases.stage_ports import Answer
 from service.wiring import Parts
 
 STAGES = Tag(name="stages", description="The version that each stage of an environment hands out")
-HELD: dict[int, Any] = {200: p.AssignmentsOut, 304: None}
+HELD: dict[int, Any] = {200: mp.AssignmentsOut, 304: None}
 CACHED = {"Cache-Control": "private, no-cache"}
 """Kept by the client alone, and asked for again each time: a 304 costs next to nothing."""
 
@@ -36,10 +37,10 @@ CACHED = {"Cache-Control": "private, no-cache"}
 def add_resolve(api: APIBlueprint, parts: Parts) -> None:
     identified = identified_by(_reading(parts.resolver))
 
-    @api.get(STAGE, tags=[STAGES], responses={200: p.StageOut, 304: None})
+    @api.get(STAGE, tags=[STAGES], responses={200: mp.StageOut, 304: None})
     @identified
     @scoped(*READING, parameter="environment")
-    def get_stage(path: p.StagePath, query: hp.StageQuery, header: p.StageHeaders) -> Response:
+    def get_stage(path: p.StagePath, query: hp.WatchedStageQuery, header: mp.StageHeaders) -> Response:
         """The version that the stage hands out now; send its ETag as If-None-Match to hear of changes only."""
         place = Place(path.environment, path.model, path.stage)
         if query.at is not None:
@@ -51,14 +52,14 @@ def add_resolve(api: APIBlueprint, parts: Parts) -> None:
     @api.get("/environments/<environment>/stages", tags=[STAGES], responses=HELD)
     @identified
     @scoped(*READING, parameter="environment")
-    def list_stages(path: p.EnvironmentPath, query: hp.HeldQuery, header: p.StageHeaders) -> Response:
+    def list_stages(path: p.EnvironmentPath, query: hp.HeldQuery, header: mp.StageHeaders) -> Response:
         """Everything the environment's stages hold, or what they hold of some models: one document, one ETag."""
         return conditional(_found())
 
     @api.get("/environments/<environment>/stages/<stage>", tags=[STAGES], responses=HELD)
     @identified
     @scoped(*READING, parameter="environment")
-    def list_stage(path: hp.EnvironmentStagePath, query: hp.HeldQuery, header: p.StageHeaders) -> Response:
+    def list_stage(path: hp.EnvironmentStagePath, query: hp.HeldQuery, header: mp.StageHeaders) -> Response:
         """What one stage of the environment holds, of all models or of some: one document, one ETag."""
         return conditional(_found())
 
@@ -104,15 +105,15 @@ def _found() -> Answer:
 def stage_answer(found: tuple[Assignment, ModelVersion]) -> Answer:
     """The ETag is of the place, revision and digest, which decide about all that the answer tells."""
     assignment, version = found
-    shown = p.StageOut(**{**version_fields(version), **vars(assignment)})
+    shown = mp.StageOut(**{**version_fields(version), **vars(assignment)})
     headers = {**CACHED, "X-Model-Digest": version.digest, "ETag": f'"{assignment.tag}"'}
     return Answer(200, shown.model_dump_json().encode(), headers)
 
 
 def held_answer(held: Held) -> Answer:
     """The ETag is the SHA-256 of the body, whose order is that of code points."""
-    rows = [p.AssignmentOut.model_validate(assignment) for assignment in held.assignments]
-    shown = p.AssignmentsOut(environment=held.environment, stages=list(held.stages), assignments=rows)
+    rows = [mp.AssignmentOut.model_validate(assignment) for assignment in held.assignments]
+    shown = mp.AssignmentsOut(environment=held.environment, stages=list(held.stages), assignments=rows)
     body = shown.model_dump_json().encode()
     return Answer(200, body, {**CACHED, "ETag": f'"{hashlib.sha256(body).hexdigest()}"'})
 

@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from service.api.field_types import MAYBE_2_0, Storable
-from service.api.payloads import ImportQuery, In, Out, Query, WorkspacePath
+from service.api.import_payloads import ImportQuery
+from service.api.payloads import In, Out, Query, WorkspacePath
 
 SHA256 = r"^[0-9a-f]{64}$"
 RANGES = r"^[0-9]{1,4}(-[0-9]{1,4})?(,[0-9]{1,4}(-[0-9]{1,4})?)*$"

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 
+from service.api import import_payloads as ip
 from service.api import payloads as p
 from service.api import upload_payloads as u
 from service.api.answers import answer, no_content
@@ -58,10 +59,10 @@ def add_uploads(api: APIBlueprint, parts: Parts, max_bytes: int, seconds: int) -
     @api.post(
         f"{ONE}/complete",
         tags=[UPLOADS],
-        responses={200: p.ImportOut, 201: p.ImportOut, 202: p.ImportOut, **problems(409)},
+        responses={200: ip.ImportOut, 201: ip.ImportOut, 202: ip.ImportOut, **problems(409)},
     )
     @scoped("import", parameter="workspace")
-    def complete_upload(path: u.UploadPath, query: u.CompleteQuery, header: p.ImportHeaders) -> Response:
+    def complete_upload(path: u.UploadPath, query: u.CompleteQuery, header: ip.ImportHeaders) -> Response:
         """Import what was uploaded; answered like an archive that was sent. Once, however often it is asked for."""
         options = ImportOptions(**query.model_dump(by_alias=True, exclude={"sha256"}))
         received = uploads.complete(

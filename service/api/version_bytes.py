@@ -8,6 +8,7 @@ from flask import Response
 from flask_openapi3 import APIBlueprint, Tag
 
 from service.api import byte_payloads as bp
+from service.api import model_payloads as mp
 from service.api import payloads as p
 from service.api.answers import answer
 from service.api.auth import authenticated, principal, scoped
@@ -52,7 +53,7 @@ def _add_of_stages(api: APIBlueprint, source: HandOutBytes, seconds: int) -> Non
     def at(path: p.StagePath) -> Find:
         return by_stage(Place(path.environment, path.model, path.stage))
 
-    @api.get(f"{STAGE}/files", tags=[STAGES], responses={200: p.FilesOut, **DAMAGED})
+    @api.get(f"{STAGE}/files", tags=[STAGES], responses={200: mp.FilesOut, **DAMAGED})
     @scoped(*READING, parameter="environment")
     def get_stage_files(path: p.StagePath) -> Response:
         """The version's files, each with size, SHA-256 and a URL that needs no token."""
@@ -72,7 +73,7 @@ def _add_of_stages(api: APIBlueprint, source: HandOutBytes, seconds: int) -> Non
 
 
 def _add_of_versions(api: APIBlueprint, source: HandOutBytes, seconds: int) -> None:
-    @api.get(f"{VERSION}/files", tags=[BYTES], responses={200: p.FilesOut, **DAMAGED})
+    @api.get(f"{VERSION}/files", tags=[BYTES], responses={200: mp.FilesOut, **DAMAGED})
     @authenticated()
     def get_version_files(path: p.VersionPath) -> Response:
         """The version's files, each with size, SHA-256 and a URL that needs no token."""
@@ -94,7 +95,7 @@ def _add_of_versions(api: APIBlueprint, source: HandOutBytes, seconds: int) -> N
 def _add_of_digests(api: APIBlueprint, source: HandOutBytes, seconds: int) -> None:
     @api.get(f"{DIGEST}/manifest", tags=[BYTES], responses={200: bp.ManifestOut, 304: None})
     @authenticated()
-    def get_digest_manifest(path: bp.DigestPath, header: p.StageHeaders) -> Response:
+    def get_digest_manifest(path: bp.DigestPath, header: mp.StageHeaders) -> Response:
         """Path, size and SHA-256 of each file: what the digest is made of."""
         return manifest_answer(source, by_digest(path.full), FOR_EVER)
 
@@ -124,7 +125,7 @@ def _add_of_digests(api: APIBlueprint, source: HandOutBytes, seconds: int) -> No
 
 def _files(source: HandOutBytes, find: Find, seconds: int) -> Response:
     found, links = source.links(principal(), find, seconds)
-    shown = p.FilesOut(
+    shown = mp.FilesOut(
         model=found.model,
         version=found.version,
         digest=found.digest,

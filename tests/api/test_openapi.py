@@ -11,6 +11,7 @@ from urllib.parse import urljoin, urlsplit
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from pydantic import BaseModel
 
 from service.api.auth import ATTRIBUTE
 from service.app import create_app
@@ -92,6 +93,19 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 
     known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
     assert set(references(document)) <= known
+
+
+def test_every_schema_has_a_name_of_its_own(app: Flask) -> None:
+    """The document knows them by their names: of two with the same one, one would be shown in the other's place."""
+    named: dict[str, set[str]] = {}
+    waiting: list[type[BaseModel]] = [BaseModel]
+    while waiting:
+        for schema in waiting.pop().__subclasses__():
+            waiting.append(schema)
+            if schema.__module__.startswith("service.api."):
+                named.setdefault(schema.__name__, set()).add(schema.__module__)
+    assert "VersionOut" in named
+    assert [name for name, modules in named.items() if len(modules) > 1] == []
 
 
 def test_every_operation_documents_its_problems(document: dict[str, Any]) -> None:
