@@ -27,6 +27,7 @@ from service.stores.postgres import make_engine
 from service.usecases.manage_tokens import create_token
 from service.usecases.run_import import Importer
 from service.wiring import Parts, make_parts
+from tests.documented import DocumentedClient
 
 EXPORTS = Path(__file__).parent / "exports"
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -162,7 +163,8 @@ def run_imports(importer: Importer, engine: sa.Engine) -> Callable[[], int]:
 @pytest.fixture
 def client(settings: Settings, parts: Parts, token: Callable[..., str]) -> FlaskClient:
     """A client of the API that carries an admin token."""
-    client = create_app(settings, parts).test_client()
+    app = create_app(settings, parts)
+    client: FlaskClient = DocumentedClient(app, app.response_class)
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token('admin')}"
     return client
 
