@@ -5,11 +5,15 @@ from __future__ import annotations
 import itertools
 import tempfile
 from collections.abc import Callable, Iterator
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from flask.testing import FlaskClient
+from flask_openapi3 import utils
+from flask_openapi3.utils import get_model_schema
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -45,6 +49,13 @@ class ByFile(LoadScopeScheduling):
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
     return ByFile(config, log)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _each_schema_once() -> None:
+    """Most of what an app takes to be made are the schemas of its payloads, which are those of the app before."""
+    made = cache(get_model_schema)
+    utils.get_model_schema = lambda model, mode="validation": deepcopy(made(model, mode))
 
 
 @pytest.fixture(scope="session")
