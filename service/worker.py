@@ -11,6 +11,7 @@ from dataclasses import replace
 import procrastinate
 from procrastinate import JobContext, exceptions
 from procrastinate import jobs as procrastinate_jobs
+from procrastinate.worker import Worker
 
 from service.api.problem_documents import problem_document
 from service.domain.errors import RegistryError
@@ -172,22 +173,32 @@ async def _run(app: procrastinate.App, concurrency: int) -> None:
     at_once = jobs_at_once(concurrency)
     loop.set_default_executor(ThreadPoolExecutor(sum(at_once.values()), thread_name_prefix="job"))
     async with app.open_async():
-        workers = [asyncio.create_task(work(app, [queue], jobs)) for queue, jobs in at_once.items()]
+        workers = [make_worker(app, [queue], jobs) for queue, jobs in at_once.items()]
+
+        def stop() -> None:
+            for worker in workers:
+                worker.stop()  # type: ignore[no-untyped-call]
+
+        tasks = [asyncio.create_task(worker.run()) for worker in workers]  # type: ignore[no-untyped-call]
+        await asyncio.sleep(0)  # by its first step each forgets that it was told to stop
         for name in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(name, workers[0].cancel)
+            loop.add_signal_handler(name, stop)
         log.info("worker started")
-        await asyncio.wait(workers, return_when=asyncio.FIRST_COMPLETED)
-        for worker in workers:
-            worker.cancel()
-        ends = await asyncio.gather(*workers, return_exceptions=True)
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        stop()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
     for end in ends:
         if isinstance(end, Exception):
             raise end
 
 
-async def work(app: procrastinate.App, queues: list[str], concurrency: int, *, wait: bool = True) -> None:
-    """Run jobs of these queues of an open app until cancelled, without `wait` until none is left."""
-    await app.run_worker_async(
+def make_worker(app: procrastinate.App, queues: list[str], concurrency: int, *, wait: bool = True) -> Worker:
+    """Runs jobs of these queues of an open app until it is stopped, without `wait` until none is left.
+
+    A cancelled task of procrastinate may go on as if nothing had happened; a worker that is told to `stop` does stop.
+    """
+    return Worker(
+        app,
         queues=queues,
         concurrency=concurrency,
         wait=wait,

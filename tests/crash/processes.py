@@ -22,7 +22,7 @@ from procrastinate.contrib.sqlalchemy import SQLAlchemyPsycopg2Connector
 from service.app import create_app
 from service.settings import Settings
 from service.stores.queue import QUEUE
-from service.worker import MAINTENANCE, make_worker_app, work
+from service.worker import MAINTENANCE, make_worker, make_worker_app
 from tests.crash.faults import Fuse, Point, faulty_parts, watch_jobs
 from tests.crash.kills import KILLS
 
@@ -46,7 +46,7 @@ def run(settings: Settings, log: Path, at: Point | None, sent: signal.Signals) -
 
 async def _until_none_is_left(app: procrastinate.App) -> None:
     async with app.open_async():
-        await work(app, [QUEUE, MAINTENANCE], 1, wait=False)
+        await make_worker(app, [QUEUE, MAINTENANCE], 1, wait=False).run()
 
 
 def receive(settings: Settings, log: Path, at: Point | None, path: str, body: bytes, token: str) -> None:
