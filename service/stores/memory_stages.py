@@ -24,8 +24,9 @@ class MemoryStages:
         for place in sorted(places):
             self._require_stage(place.environment, place.stage)
 
-    def lock_model(self, model: str) -> None:
-        """Transactions take turns."""
+    def lock_model(self, model: str, environments: Collection[str] = ()) -> None:
+        for name in environments:  # transactions take turns
+            self._environments.get(name)
 
     def _require_stage(self, environment: str, stage: str) -> None:
         if stage not in self._environments.get(environment).stages:

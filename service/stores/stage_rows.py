@@ -67,7 +67,9 @@ class PostgresStages:
         self._advise("pg_advisory_xact_lock_shared", models)
         self._advise("pg_advisory_xact_lock", keys)
 
-    def lock_model(self, model: str) -> None:
+    def lock_model(self, model: str, environments: Collection[str] = ()) -> None:
+        for name in sorted(environments):
+            self._environments.stages_for_share(name)
         self._advise("pg_advisory_xact_lock", [f"model\n{model}"])
 
     def _advise(self, function: str, keys: list[str]) -> None:

@@ -23,8 +23,11 @@ class Stages(Protocol):
         """
         ...
 
-    def lock_model(self, model: str) -> None:
-        """Keep others from changing any place of the model until the transaction ends."""
+    def lock_model(self, model: str, environments: Collection[str] = ()) -> None:
+        """Keep others from changing any place of the model until the transaction ends, and these environments.
+
+        They are those where the transaction changes a place. Raises NotFound for one that is not there.
+        """
         ...
 
     def last(self, place: Place) -> Transition | None:

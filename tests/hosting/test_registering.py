@@ -248,3 +248,39 @@ def test_what_stages_need_is_not_deleted(
     renamed = root.post("registered-models/rename", name="names", new_name="renamed")
     assert renamed.json["registered_model"]["latest_versions"][0]["version"] == "1"
     assert root.get("registered-models/get", name="names").status_code == 404
+
+
+def test_what_archived_holds_can_be_deleted(
+    hosted: Callable[..., Client], registry: Hosted, client: FlaskClient
+) -> None:
+    """Clients archive what they delete; mlflow-export-import does, one version after the other."""
+    prod, test = (f"/v1/environments/{name}" for name in ("prod", "test"))
+    archives = [f"{environment}/models/orders/stages/Archived" for environment in (prod, test)]
+    production = f"{prod}/models/orders/stages/Production"
+    root = Hosted(hosted("admin"))
+    run = registry.run("one", MLmodel=MLMODEL)
+    for version in ("1", "2"):
+        assert registry.register("orders", run)["version"] == version
+    assert [client.put(environment, json={}).status_code for environment in (prod, test)] == [201, 201]
+    for place, number in ((archives[0], 1), (archives[1], 1), (production, 2)):
+        assert client.put(place, json={"version": number}).status_code == 200
+    client.put(f"{test}/freeze", json={"reason": "Christmas"})
+    frozen = root.delete("model-versions/delete", name="orders", version="1")
+    assert (frozen.status_code, "Christmas" in frozen.json["message"]) == (409, True)
+    assert [client.get(place).json["version"] for place in archives] == [1, 1]
+    client.delete(f"{test}/freeze")
+    assert root.delete("model-versions/delete", name="orders", version="1").status_code == 200
+    assert [client.get(place).status_code for place in archives] == [404, 404]
+    for place in archives:
+        changes = client.get(f"{place}/history").json["changes"]
+        assert [(change["version"], change["kind"]) for change in changes] == [(None, "emptied"), (1, "promotion")]
+    assert client.put(archives[1], json={"version": 2}).status_code == 200
+    for refused in (
+        root.delete("model-versions/delete", name="orders", version="2"),
+        root.delete("registered-models/delete", name="orders"),
+    ):
+        assert (refused.status_code, "prod/Production" in refused.json["message"]) == (409, True)
+    assert client.get(archives[1]).json["version"] == 2
+    assert client.delete(production).status_code in (200, 204)
+    assert root.delete("registered-models/delete", name="orders").status_code == 200
+    assert client.get(archives[1]).status_code == 404
