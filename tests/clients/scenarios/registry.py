@@ -168,6 +168,12 @@ def copying() -> None:
 def deleting() -> None:
     with refused("delete_model_version: one that is in a stage", "take it out first", "take it out"):
         client.delete_model_version(NAME, "1")
+    with proven("delete_model_version: one in the stage Archived"):
+        third = client.get_model_version(NAME, "3")
+        spare = client.create_model_version(NAME, third.source, third.run_id)
+        client.transition_model_version_stage(NAME, spare.version, "Archived")
+        client.delete_model_version(NAME, spare.version)
+        assert "Archived" not in [item.current_stage for item in client.get_latest_versions(NAME)]
     with proven("MlflowClient.delete_model_version"):
         client.delete_model_version(NAME, "3")
         assert sorted(int(item.version) for item in client.search_model_versions(f"name = '{NAME}'")) == [1, 2]
