@@ -159,6 +159,14 @@ def test_current_names_what_is_absent(store: Registry, address: tuple[str, str, 
     assert caught.value.where == {"kind": kind, "name": name}
 
 
+def test_a_model_is_locked_in_environments_that_are_there(store: Registry) -> None:
+    with store.transaction() as tx:
+        tx.stages.lock_model("iris", {"prod", "qa"})
+        with pytest.raises(NotFound) as caught:
+            tx.stages.lock_model("iris", {"prod", "absent"})
+    assert caught.value.where == {"kind": "environment", "name": "absent"}
+
+
 def test_list(store: Registry) -> None:
     with store.transaction() as tx:
         assert list(tx.stages.list("prod")) == []

@@ -13,9 +13,10 @@ import pytest
 
 from service.domain.environment import Assignment, Environment
 from service.domain.errors import Conflict, InUse, NotFound
-from service.domain.identity import Token
+from service.domain.identity import ADMIN, Principal, Token
 from service.domain.importing import Import, ImportState
 from service.domain.workspace import Workspace
+from service.usecases.delete_version import delete_version
 from service.usecases.model_ports import NewVersion
 from service.usecases.ports import Transaction
 from tests.contract.registries import Registry
@@ -194,6 +195,27 @@ def test_a_stage_is_either_taken_away_or_used(store: Registry) -> None:
         else:
             assert isinstance(answers[1], InUse)
             assert (stages, len(held)) == (("Staging", "Production"), 1)
+
+
+def test_an_archived_version_is_either_deleted_or_used(store: Registry) -> None:
+    """The deletion empties `Archived`, and has nothing done when another stage got the version first."""
+    root = Principal("", "root", (ADMIN,))
+    with store.transaction() as tx:
+        tx.environments.put(environment("prod", ["Production", "Archived"]))
+    for number in range(ROUNDS):
+        model = f"model-{number}"
+        with store.transaction() as tx:
+            tx.models.add_version(new_version(model))
+            assign(tx, assignment(1, "Archived", model))
+        wanted = assignment(1, "Production", model)
+        answers = at_once(store, [lambda tx, m=model: delete_version(tx, lambda: at(9), root, m, 1), assigning(wanted)])
+        with store.transaction() as tx:
+            held = [place.stage for place in tx.stages.holding(model, 1)]
+        if isinstance(answers[1], NotFound):
+            assert (answers[0], held) == (None, [])
+        else:
+            assert isinstance(answers[0], InUse)
+            assert held == ["Archived", "Production"]
 
 
 def test_versions_are_numbered_without_gaps(store: Registry) -> None:
