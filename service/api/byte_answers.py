@@ -27,7 +27,7 @@ CODINGS = ("zstd", "gzip")
 
 def manifest_answer(source: HandOutBytes, find: Find, cache: str) -> Response:
     _, manifest = source.manifest(principal(), find)
-    files = [bp.StoredFileOut(**vars(file)) for file in manifest.files]
+    files = [mp.StoredFileOut(**vars(file)) for file in manifest.files]
     shown = bp.ManifestOut(digest=manifest.digest, size=manifest.size, files=files)
     response = answer(shown, headers={"Cache-Control": cache, "ETag": f'"{manifest.digest}"'})
     response.make_conditional(request)

@@ -42,18 +42,12 @@ class RangeHeaders(mp.StageHeaders):
     if_range: str = Field(default="", alias="If-Range", description="the ETag of which that is a range")
 
 
-class StoredFileOut(p.Out):
-    path: str
-    size: int
-    sha256: str
-
-
 class ManifestOut(p.Out):
     """`digest` is the SHA-256 of `{"files":[{"path":…,"sha256":…,"size":…},…]}`, by path, without spaces."""
 
     digest: str
     size: int
-    files: list[StoredFileOut]
+    files: list[mp.StoredFileOut]
 
 
 class DigestFilesOut(p.Out):

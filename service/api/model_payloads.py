@@ -129,10 +129,13 @@ class AssignmentsOut(Out):
     assignments: list[AssignmentOut]
 
 
-class FileOut(Out):
+class StoredFileOut(Out):
     path: str
     size: int
     sha256: str
+
+
+class FileOut(StoredFileOut):
     url: str = Field(description="GET it without a token until it expires")
 
 

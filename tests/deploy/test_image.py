@@ -135,7 +135,7 @@ def test_a_first_start(image: Container, environ: dict[str, str], tmp_path: Path
 
         with image.running("worker", environ=environ, log=tmp_path / "worker.log") as worker:
             _await_text(worker, "worker started")
-            assert worker.stop(60) in (0, 128 + signal.SIGTERM)  # the latter while it is still loading
+            assert worker.stop(30) in (0, 128 + signal.SIGTERM)  # the latter while it is still loading
         assert server.stop(60) == 0
     for log in tmp_path.glob("*.log"):
         assert "Traceback" not in log.read_text()
